@@ -1,0 +1,112 @@
+"""Finish a project: its secret, the way to the plugin, what was not chosen, the first commit."""
+
+import json
+import os
+import re
+import secrets
+import subprocess
+from pathlib import Path
+
+PLUGIN = "pytest-deploycheck"
+
+
+def write_env() -> None:
+    """Write `.env`, readable for its owner only, with a token that nobody else has; keep one that is there."""
+    if Path(".env").exists():
+        return
+    values = Path(".env.example").read_text(encoding="utf-8")
+    values = values.replace("API_TOKEN=change-me", f"API_TOKEN={secrets.token_urlsafe(32)}")
+    file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(file, values.encode())
+    os.close(file)
+
+
+def remove_unchosen(answers: dict) -> None:
+    """Remove the files of options that were not chosen."""
+    if answers["app_server"] != "gunicorn":
+        Path("deploy/gunicorn.conf.py").unlink(missing_ok=True)
+
+
+def resolve_plugin(answers: dict) -> None:
+    """Write how to install the plugin: from where this template came, as long as nothing else was asked for."""
+    if answers["plugin_requirement"] == "auto":
+        file = Path("pyproject.toml")
+        text = file.read_text(encoding="utf-8")
+        requirement = plugin_requirement(answers)
+        file.write_text(text.replace('    "auto",\n', f'    "{requirement}",\n'), encoding="utf-8")
+
+
+def plugin_requirement(answers: dict) -> str:
+    """Name the very files that this template came with: a commit of a repository, or a folder."""
+    if url := repository(answers["_template"]):
+        commit = head(Path(answers["_repo_dir"]))
+        return f"{PLUGIN} @ git+{url}" + (f"@{commit}" if commit else "")
+    # A folder may be written relative to where Cookiecutter was started.
+    for start in (os.environ.get("PWD", ""), answers["_output_dir"]):
+        folder = Path(start, answers["_template"]).expanduser().resolve()
+        if (folder / "cookiecutter.json").is_file():
+            return f"{PLUGIN} @ {folder.as_uri()}"
+    return PLUGIN
+
+
+def repository(template: str) -> str:
+    """Give a template's https address, without the user name and password that it may hold."""
+    hosts = {"gh": "github.com", "gl": "gitlab.com", "bb": "bitbucket.org"}
+    abbreviation, _, rest = template.partition(":")
+    if abbreviation in hosts:
+        return f"https://{hosts[abbreviation]}/{rest}"
+    if ssh := re.fullmatch(r"(?:git\+)?(?:ssh://)?[\w.-]+@([\w.-]+)[:/](?!\d+/)(.+)", template):
+        return f"https://{ssh[1]}/{ssh[2]}"
+    url = re.sub(r"://[^/]*@", "://", template.removeprefix("git+"))
+    url = re.sub(r"[?#].*", "", url)
+    return url if url.startswith(("https://", "http://", "file://")) and not url.endswith(".zip") else ""
+
+
+def head(clone: Path) -> str:
+    """Read the commit that is checked out, without starting git."""
+    git = clone / ".git"
+    try:
+        text = (git / "HEAD").read_text(encoding="ascii").strip()
+        if not text.startswith("ref: "):
+            return text
+        ref = text.removeprefix("ref: ")
+        if (git / ref).is_file():
+            return (git / ref).read_text(encoding="ascii").strip()
+        packed = (git / "packed-refs").read_text(encoding="ascii")
+        return next((line.split()[0] for line in packed.splitlines() if line.endswith(f" {ref}")), "")
+    except OSError:
+        return ""
+
+
+def commit() -> None:
+    """Make a repository with a first commit, if there is git and no repository around; that it fails is no harm."""
+    here = Path.cwd()
+    if any((folder / ".git").exists() for folder in here.parents):
+        return
+    for command in ("init -q -b main", "add -A", "commit -q -m Begin"):
+        try:
+            subprocess.run(["git", *command.split()], check=True, capture_output=True, timeout=20)
+        except (OSError, subprocess.SubprocessError):
+            return
+
+
+def main() -> None:
+    """Do all of it, and say what comes next."""
+    answers = json.loads({{cookiecutter | tojson | tojson}})  # noqa: F821
+    write_env()
+    remove_unchosen(answers)
+    resolve_plugin(answers)
+    for script in ("start", "previous-steps", "reload", "enable"):
+        Path("deploy", script).chmod(0o755)
+    if answers["git_init"]:
+        commit()
+    print(f"""
+Your project is in {Path.cwd()}. Next:
+
+    cd {Path.cwd().name} && python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'
+    DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start
+    .venv/bin/pytest --deploycheck
+""")
+
+
+main()

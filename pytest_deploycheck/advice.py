@@ -1,0 +1,17 @@
+"""Where in the project's own files a failed check is usually mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Advice:
+    """How one part of a stack is mended. ``file`` is relative to the project; ``line`` is None where not known."""
+
+    file: str
+    line: int | None
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}{f':{self.line}' if self.line else ''}  {self.text}"

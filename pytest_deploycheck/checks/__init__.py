@@ -1,0 +1,1 @@
+"""The checks, one module per concept. A check acts, observes and asserts; it knows ``Stack``, not Supervisor."""

@@ -1,0 +1,115 @@
+"""The checks as test items: ``deploycheck::restarts::check_killed_worker_is_replaced``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pytest_deploycheck import checks
+from pytest_deploycheck.check import Check, Concept, check_of
+
+# Fixtures that wait until no experiment runs any more.
+NEED_QUIET = frozenset({"quiet_stack", "saturation", "overload"})
+ROOT_ID = "deploycheck"
+ANCHOR = "pyproject.toml"
+CHECKS = Path(checks.__file__).parent
+
+
+class CheckFile(pytest.File):
+    """Stands at the project's ``pyproject.toml`` and yields one module of checks per concept."""
+
+    @classmethod
+    def at(cls, parent: pytest.Collector, path: Path) -> CheckFile:
+        """Make the collector; its node id is ``deploycheck`` whatever the invocation folder is."""
+        return cls.from_parent(parent, path=path, nodeid=ROOT_ID)
+
+    def collect(self) -> Iterator[CheckModule]:
+        """Yield a module for each concept."""
+        for concept in Concept:
+            yield CheckModule.from_parent(
+                self,
+                path=CHECKS / f"{concept.slug}.py",
+                name=concept.slug,
+                nodeid=f"{ROOT_ID}::{concept.slug}",
+            )
+
+
+class CheckModule(pytest.Module):
+    """A module of checks. pytest collects its functions as it does tests; only the names differ."""
+
+    def _getobj(self) -> ModuleType:
+        return importlib.import_module(f"{checks.__name__}.{self.name}")
+
+    def funcnamefilter(self, name: str) -> bool:
+        """Take functions named ``check_…``."""
+        return name.startswith("check_")
+
+    def classnamefilter(self, name: str) -> bool:
+        """Take no classes."""
+        return False
+
+
+def record_of(item: pytest.Item) -> Check | None:
+    """Return the check that an item runs, None for the project's own tests."""
+    return check_of(getattr(item, "function", None))
+
+
+def add_checks(config: pytest.Config) -> None:
+    """Make the session collect the anchor; node ids of checks are pasted back as arguments."""
+    anchor = str(config.rootpath / ANCHOR)
+    translated = [
+        anchor + arg.removeprefix(ROOT_ID) if arg.startswith(f"{ROOT_ID}::") else arg for arg in config.args
+    ]
+    asked_for_checks = translated != config.args or any(Path(arg).name == ANCHOR for arg in config.args)
+    config.args[:] = translated if asked_for_checks else [*config.args, anchor]
+
+
+def in_running_order(items: list[pytest.Item], *, checks_first: bool) -> list[pytest.Item]:
+    """Put own tests first, checks that wait for an experiment in the background late, those that need quiet last.
+
+    With ``checks_first`` own tests come last: other processes run them.
+    """
+
+    def turn(item: pytest.Item) -> int:
+        record = record_of(item)
+        if record is None:
+            return 3 if checks_first else -1
+        if NEED_QUIET.intersection(getattr(item, "fixturenames", ())):
+            return 2
+        return int(record.experiment is not None)
+
+    return sorted(items, key=turn)
+
+
+def selected(items: list[pytest.Item], wanted: str) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """Split items by ``--deploycheck-select``: IDs, prefixes or concepts, separated by commas.
+
+    The project's own tests stay selected.
+
+    Raises:
+        pytest.UsageError: a word selects nothing.
+    """
+    words = [word.strip() for word in wanted.split(",") if word.strip()]
+    records = [record for item in items if (record := record_of(item))]
+    for word in words:
+        if not any(_matches(record, word) for record in records):
+            concepts = ", ".join(concept.slug for concept in Concept)
+            raise pytest.UsageError(
+                f"--deploycheck-select: {word!r} is no check ID (like RST002), ID prefix (like RST) "
+                f"or concept ({concepts})"
+            )
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
+    for item in items:
+        record = record_of(item)
+        keep = record is None or any(_matches(record, word) for word in words)
+        (kept if keep else dropped).append(item)
+    return kept, dropped
+
+
+def _matches(record: Check, word: str) -> bool:
+    return word.lower() == record.concept.slug or word.upper() in (record.id, record.concept.prefix)

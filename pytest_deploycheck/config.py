@@ -1,0 +1,83 @@
+"""``[tool.deploycheck]``: what the project says of its deployment. ``reader`` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class ConfigError(Exception):
+    """A setting is wrong. The message is one line that names the file, the setting and the fix."""
+
+    def __init__(self, message: str) -> None:
+        """A value in the message may hold anything, also line ends."""
+        super().__init__(" ".join(message.split()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """A request that creates something and answers 201 with a ``Location`` to read it back from."""
+
+    path: str
+    json: object = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    """Requests that the project answers, as paths below ``path_prefix``."""
+
+    live: str = "/health/live"
+    ready: str = "/health/ready"
+    read: str = "/"
+    write: Write | None = None
+    heavy: str | None = None
+    metrics: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The settings of one project.
+
+    Attributes:
+        root: the folder of ``pyproject.toml``.
+        env: the values of ``env_file``.
+        settings: which environment variable holds a setting, for the settings that were given as ``$NAME``.
+        memory_limit_mb: for all processes of the app together, in MiB.
+        max_body_mb: the largest request body that the proxy lets through, in MiB.
+        hang_timeout_s: how long a worker may hang before it is replaced, in seconds.
+        connections: how many connections the deployment must hold at the same time.
+        reload: the command that brings a new release into service without dropping a request.
+        renewal_hook: the command that is run after a certificate was renewed; none where the proxy renews by itself.
+        enable: the command that lets the machine's start start the deployment; it honours ``DESTDIR``.
+        health_check: the command whose exit status says whether the app is healthy.
+        once: functions, as ``module:name``, that must run once in a deployment, whatever the number of workers.
+        ports: fixed sandbox ports ``[http, https]`` of the public entry; free ones are taken if empty.
+    """
+
+    root: Path
+    project: str
+    env: dict[str, str]
+    settings: dict[str, str]
+    domain: str
+    manager_config: str
+    start: str | None = None
+    previous_steps: str | None = None
+    app: str | None = None
+    env_file: str = ".env"
+    secrets: tuple[str, ...] = ()
+    path_prefix: str = ""
+    workers: int = 1
+    memory_limit_mb: int | None = None
+    max_body_mb: int | None = None
+    hang_timeout_s: int = 30
+    connections: int = 100
+    reload: str | None = None
+    renewal_hook: str | None = None
+    enable: str | None = None
+    health_check: str | None = None
+    once: tuple[str, ...] = ()
+    database_url: str | None = None
+    ports: tuple[int, ...] = ()
+    requests: Requests = field(default_factory=Requests)
+    waivers: dict[str, str] = field(default_factory=dict)

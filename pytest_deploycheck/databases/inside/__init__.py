@@ -1,0 +1,1 @@
+"""Scripts that run in the project's own Python, which need not have the plugin."""

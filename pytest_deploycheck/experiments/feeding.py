@@ -1,0 +1,247 @@
+"""Workers take more memory than they may: one at once, or all of them little by little."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from dataclasses import dataclass
+
+import httpx2
+import psutil
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.outcome import Blocked, NotApplicable, NotVerified
+from pytest_deploycheck.probes.events import Event
+from pytest_deploycheck.probes.http import is_good, timed
+from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.memory import MIB, mib, proportional
+from pytest_deploycheck.probes.processes import Processes, alive, kill
+from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.workshop import Workshop
+
+# One worker alone takes so much of the limit for all, in so many steps.
+GREED = 1.25
+STEPS = 50
+BITE_DEADLINE_S = 10.0
+# So many requests together would leak what is left to the limit.
+LEAKS = 200
+LEAKS_AT_ONCE = 5
+LEAK_DEADLINE_S = 45.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overfed:
+    """One worker filled memory past the limit.
+
+    Attributes:
+        stack: the stack it happened to.
+        steps: what was done.
+        limit_mb: the limit, for all processes of the app together.
+        victim: the worker.
+        filled_mb: how far it came.
+        stopped, refused: whether it was ended, or got no more.
+        took_s: until then, in seconds.
+        before, after: the app's processes.
+        others: workers of before, except the victim, that were ended too, and without grace.
+        recovered: whether as many workers as before served in the end, and the app was ready.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    limit_mb: int
+    victim: int
+    filled_mb: float
+    stopped: bool
+    refused: bool
+    took_s: float
+    before: Processes
+    after: Processes
+    others: frozenset[int]
+    recovered: bool
+
+
+@lane(Lane.KILLS)
+def overfeed(workshop: Workshop) -> Overfed:
+    """Let one worker fill memory, until it is stopped or refused, or has more than all may have together.
+
+    Raises:
+        NotApplicable: no limit is declared.
+        NotVerified: this machine has not so much memory to spare.
+    """
+    stack = workshop.for_kills.steady()
+    before, limit_mb = stack.processes(), _limit_mb(stack)
+    size_mb = GREED * limit_mb
+    if size_mb * MIB > psutil.virtual_memory().available / 2:
+        raise NotVerified(f"this machine has not enough free memory to fill {size_mb:.0f} MiB")
+    began = time.monotonic()
+
+    def send() -> None:
+        path = f"{MARK}allocate?mb={size_mb}&step_mb={size_mb / STEPS}&seconds={BITE_DEADLINE_S}"
+        with stack.entry.client(timeout_s=2 * BITE_DEADLINE_S) as client:
+            timed(stack.entry, client, path, method="POST")
+
+    def filled() -> list[Event]:
+        return stack.copy.events.named("allocate", since=began)
+
+    def refused() -> bool:
+        return bool(stack.copy.events.named("allocate.refused", since=began))
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    events = wait_for(filled, bool, deadline_s=BITE_DEADLINE_S)
+    victim = events[0].pid if events else 0
+    wait_for(lambda: refused() or not alive({victim}), bool, deadline_s=BITE_DEADLINE_S)
+    stopped, took_s = not alive({victim}), time.monotonic() - began
+    kill({victim} if events and not stopped else ())  # it gives its memory back
+    recovered = wait_for(
+        lambda: (
+            len(stack.processes().workers - {victim}) >= len(before.workers)
+            and is_good(stack.entry.status(stack.config.requests.ready))
+        ),
+        bool,
+        deadline_s=workshop.for_kills.patience_s,
+    )
+    after = stack.processes()
+    return Overfed(
+        stack=stack,
+        steps=(f"a request let worker {victim} fill up to {size_mb:.0f} MiB",),
+        limit_mb=limit_mb,
+        victim=victim,
+        filled_mb=max((event.data["mb"] for event in filled()), default=0),
+        stopped=stopped,
+        refused=refused(),
+        took_s=took_s,
+        before=before,
+        after=after,
+        others=before.workers - {victim} - after.workers - _shut_down(stack, since=began),
+        recovered=recovered,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaked:
+    """Each request leaked, until each worker had been replaced or the limit was reached.
+
+    Attributes:
+        stack: the stack it happened to.
+        steps: what was done.
+        limit_mb: the limit, for all processes of the app together.
+        peak_mb: what they held together at most.
+        before, after: the app's processes.
+        shut_down: workers of before that ended with grace: their lifespan shutdown ran.
+        fewest: how many workers served at the moment when fewest did.
+        leaking, traffic: the requests that leaked, and the steady ones to the project's ``read`` route.
+        took_s: in seconds.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    limit_mb: int
+    peak_mb: float
+    before: Processes
+    after: Processes
+    shut_down: frozenset[int]
+    fewest: int
+    leaking: TimeLine
+    traffic: TimeLine
+    took_s: float
+
+    def describe(self) -> str:
+        """Say what was seen, for a message."""
+        return (
+            f"workers {sorted(self.before.workers)} -> {sorted(self.after.workers)} in {self.took_s:.1f} s, "
+            f"at most {self.peak_mb:.0f} MiB of {self.limit_mb}; {self.traffic.summary()}; "
+            f"those that leaked: {self.leaking.summary()}"
+        )
+
+
+@lane(Lane.KILLS)
+def leak(workshop: Workshop) -> Leaked:
+    """Leak a little with each request, under steady traffic, and wait whenever a worker is being replaced.
+
+    A real leak takes days: the new worker is there before the others have grown by much.
+
+    Raises:
+        NotApplicable: no limit is declared.
+    """
+    stack = workshop.for_kills.steady()
+    before, limit_mb = stack.processes(), _limit_mb(stack)
+    each_mb = max(0.1, (limit_mb - mib(proportional(before.tree))) / LEAKS)
+    began = time.monotonic()
+    peak_mb, fewest, leaking = 0.0, len(before.workers), list[TimeLine]()
+
+    def shut_down() -> frozenset[int]:
+        return _shut_down(stack, since=began)
+
+    def leak_some(client: httpx2.Client) -> bool:
+        """Leak if all workers are there; tell whether it is enough."""
+        nonlocal peak_mb, fewest
+        now = stack.processes()
+        serving = now.workers - shut_down()
+        peak_mb = max(peak_mb, mib(proportional(now.tree)))
+        fewest = min(fewest, len(serving))
+        if not serving & before.workers or peak_mb > limit_mb:
+            return True
+        if len(serving) >= len(before.workers):
+            path = f"{MARK}leak?mb={each_mb}"
+            leaking.append(TimeLine(tuple(timed(stack.entry, client, path) for _ in range(LEAKS_AT_ONCE))))
+        return False
+
+    with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic, stack.entry.client() as client:
+        traffic.wait_for_good(10)
+        wait_for(lambda: leak_some(client), bool, deadline_s=LEAK_DEADLINE_S, every_s=0.05)
+        after = wait_for(
+            stack.processes,
+            lambda now: len(now.workers - shut_down()) >= len(before.workers),
+            deadline_s=workshop.for_kills.patience_s,
+        )
+        took_s = time.monotonic() - began
+        traffic.wait_for_good(10, deadline_s=2)
+    ended = shut_down()
+    kill(before.workers & stack.processes().workers)  # they give their memory back
+    return Leaked(
+        stack=stack,
+        steps=(
+            f"{traffic.clients} connections sent requests to {stack.config.requests.read}",
+            f"requests that leaked {each_mb:.1f} MiB each, while all workers were there",
+        ),
+        limit_mb=limit_mb,
+        peak_mb=peak_mb,
+        before=before,
+        after=after,
+        shut_down=ended & before.workers,
+        fewest=fewest,
+        leaking=TimeLine(tuple(answer for line in leaking for answer in line.answers)),
+        traffic=traffic.time_line,
+        took_s=took_s,
+    )
+
+
+def _shut_down(stack: Stack, *, since: float) -> frozenset[int]:
+    """Return the processes that ended with grace: their lifespan shutdown ran."""
+    return frozenset(
+        event.pid for event in stack.copy.events.named("lifespan.shutdown.complete", since=since)
+    )
+
+
+def _limit_mb(stack: Stack) -> int:
+    """Return the declared limit.
+
+    Raises:
+        NotApplicable: there is none.
+        Blocked: the app needs it all from the beginning.
+    """
+    limit_mb = stack.config.memory_limit_mb
+    if limit_mb is None:
+        raise NotApplicable("no limit is declared: [tool.deploycheck] memory_limit_mb")
+    held_mb = 0.0
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        held_mb = mib(proportional(stack.processes().tree))
+    if held_mb > 0.9 * limit_mb:
+        raise Blocked(
+            f"the app holds {held_mb:.0f} MiB before anything leaks, the limit is {limit_mb} (see MEM001)"
+        )
+    return limit_mb

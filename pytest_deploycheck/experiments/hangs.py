@@ -1,0 +1,118 @@
+"""Workers that live but do not work: one is stopped, the event loop of another is blocked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.experiments.late import LateDatabase, start_before_database
+from pytest_deploycheck.experiments.starts import served
+from pytest_deploycheck.probes.http import timed
+from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.processes import Processes, alive, kill
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.start import Start, start_and_watch
+from pytest_deploycheck.workshop import Workshop, end
+
+SIGSTOP = 19
+MARGIN_S = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hung:
+    """Workers hung.
+
+    Attributes:
+        stack: the stack, ended by now.
+        steps: what was done.
+        gone_s: by act, seconds until the worker was gone; None = not in time.
+        before, after: the app's processes.
+        recovered: whether as many workers as before served in the end.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    gone_s: dict[str, float | None]
+    before: Processes
+    after: Processes
+    recovered: bool
+
+
+@lane(Lane.LATE)
+def hang_workers(workshop: Workshop) -> Hung:
+    """Block the event loop of one worker, send SIGSTOP to another, and wait; with one worker one after the other.
+
+    The stack that was started before its database is used up, if there is one.
+    """
+    late: LateDatabase | None = workshop.found_by(start_before_database)
+    start = late.start if late and late.start.served else start_and_watch(workshop.stack())
+    try:
+        return _hang(served(start))
+    finally:
+        end(start.stack)
+
+
+def _hang(start: Start) -> Hung:
+    stack = start.stack
+    count = stack.config.workers
+    deadline_s = stack.config.hang_timeout_s + MARGIN_S
+
+    def workers() -> frozenset[int]:
+        return wait_for(
+            stack.processes, lambda now: len(now.workers) >= count, deadline_s=start.patience_s
+        ).workers
+
+    workers()
+    before = stack.processes()
+    began, victims = time.monotonic(), {}
+    blocked = _block(stack, deadline_s)
+    victims["a blocked event loop"] = blocked
+    if others := before.workers - {blocked}:
+        victims["SIGSTOP"] = min(others)
+        kill({victims["SIGSTOP"]}, SIGSTOP)
+    gone_s = _watch(victims, began, deadline_s)
+    if "SIGSTOP" not in victims and (new := workers()):
+        began, victims["SIGSTOP"] = time.monotonic(), min(new)
+        kill(new, SIGSTOP)
+        gone_s |= _watch({"SIGSTOP": min(new)}, began, deadline_s)
+    kill(victims.values())  # those that nobody has ended
+    recovered = len(workers()) >= len(before.workers) and None not in gone_s.values()
+    return Hung(
+        stack=stack,
+        steps=tuple(f"{act} in worker {pid}" for act, pid in victims.items()),
+        gone_s=gone_s,
+        before=before,
+        after=stack.processes(),
+        recovered=recovered,
+    )
+
+
+def _block(stack: Stack, seconds: float) -> int:
+    """Let a request block its worker's event loop; return the worker."""
+
+    def send() -> None:
+        with stack.entry.client(timeout_s=seconds) as client:
+            timed(stack.entry, client, f"{MARK}block?seconds={seconds + 5}", method="POST")
+
+    since = time.monotonic()
+    threading.Thread(target=send, daemon=True).start()
+    events = wait_for(lambda: stack.copy.events.named("block", since=since), bool, deadline_s=5)
+    return events[0].pid if events else 0
+
+
+def _watch(victims: dict[str, int], began: float, deadline_s: float) -> dict[str, float | None]:
+    """Return how long each process lived, None for longer than the deadline."""
+    gone: dict[str, float | None] = dict.fromkeys(victims)
+
+    def look() -> bool:
+        living = alive(victims.values())
+        for act, pid in victims.items():
+            if gone[act] is None and pid not in living:
+                gone[act] = time.monotonic() - began
+        return not living
+
+    wait_for(look, bool, deadline_s=deadline_s, every_s=0.25)
+    return gone

@@ -1,0 +1,140 @@
+"""Processes of the app end behind the manager's back, killed or by themselves; what follows is watched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.probes.inside.deploycheck_mark import EXIT_SIGNAL
+from pytest_deploycheck.probes.logs import NewLines
+from pytest_deploycheck.probes.processes import Processes, alive, describe, kill
+from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.workshop import Workshop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Killed:
+    """Processes of the app were ended behind the manager's back.
+
+    Attributes:
+        stack: the stack it happened to.
+        steps: what was done.
+        at: ``time.monotonic()`` of the act.
+        victims: the processes that were ended.
+        before, after: the app's processes.
+        running: whether the manager said that all runs, in the end.
+        strays: processes of before, outside of the manager's tree, that still lived in the end.
+        recovered_s: seconds until the app was whole again; the deadline if it never was.
+        traffic: requests to the project's ``read`` route meanwhile.
+        log: what manager, app and proxy wrote to their logs meanwhile.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    at: float
+    victims: frozenset[int]
+    before: Processes
+    after: Processes
+    running: bool
+    strays: frozenset[int]
+    recovered_s: float
+    traffic: TimeLine
+    log: tuple[str, ...]
+
+    @property
+    def new_workers(self) -> frozenset[int]:
+        """Workers that were not there before."""
+        return self.after.workers - self.before.workers
+
+    def describe(self) -> str:
+        """Say what was seen, for a message."""
+        return (
+            f"after {self.recovered_s:.1f} s: manager pid {self.before.manager} -> {self.after.manager}, "
+            f"says {'RUNNING' if self.running else 'not RUNNING'}; "
+            f"workers {sorted(self.before.workers)} -> {sorted(self.after.workers)}; "
+            f"left over from before: {describe(self.strays)}; {self.traffic.summary()}"
+        )
+
+
+@lane(Lane.KILLS)
+def kill_worker(workshop: Workshop) -> Killed:
+    """SIGKILL one worker under steady traffic."""
+    stack = workshop.for_kills.steady()
+    before = stack.processes()
+    victim = frozenset({min(before.workers)})
+    return _end(
+        workshop, stack, before, victim, lambda: kill(victim), f"SIGKILL to worker {describe(victim)}"
+    )
+
+
+@lane(Lane.KILLS)
+def kill_server(workshop: Workshop) -> Killed:
+    """SIGKILL all processes that the manager itself has started for the app."""
+    stack = workshop.for_kills.steady()
+    before = stack.processes()
+    act = f"SIGKILL to the manager's own child: {describe(before.servers)}"
+    return _end(workshop, stack, before, before.servers, lambda: kill(before.servers), act)
+
+
+@lane(Lane.KILLS)
+def exit_cleanly(workshop: Workshop) -> Killed:
+    """Let one process that the manager has started for the app exit with status 0."""
+    stack = workshop.for_kills.steady()
+    before = stack.processes()
+    victim = frozenset({min(before.servers)})
+    act = f"exit with status 0 of the manager's own child: {describe(victim)}"
+    return _end(workshop, stack, before, victim, lambda: kill(victim, EXIT_SIGNAL), act)
+
+
+def _end(
+    workshop: Workshop,
+    stack: Stack,
+    before: Processes,
+    victims: frozenset[int],
+    act: Callable[[], None],
+    step: str,
+) -> Killed:
+    """Act under steady traffic and watch until the app is whole again.
+
+    Whole means all at once: the victims are gone, as many workers as before serve, none of the processes that must
+    go is left, and the manager says that all runs.
+    """
+    must_go = before.tree if victims == before.servers else frozenset[int]()
+
+    def strays(now: Processes) -> frozenset[int]:
+        return alive(victims | must_go) - (now.tree - victims - must_go)
+
+    def look() -> tuple[Processes, bool]:
+        return stack.processes(), stack.is_running()
+
+    def whole(seen: tuple[Processes, bool]) -> bool:
+        now, running = seen
+        return (
+            running and not strays(now) and len(now.workers) >= len(before.workers) and not victims & now.tree
+        )
+
+    with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
+        traffic.wait_for_good(10)
+        log = NewLines(stack.log_files)
+        at = time.monotonic()
+        act()
+        after, running = wait_for(look, whole, deadline_s=workshop.for_kills.patience_s)
+        recovered_s = time.monotonic() - at
+        traffic.wait_for_good(10, deadline_s=2)
+    return Killed(
+        stack=stack,
+        steps=(f"{traffic.clients} connections sent requests to {stack.config.requests.read}", step),
+        at=at,
+        victims=victims,
+        before=before,
+        after=after,
+        running=running,
+        strays=strays(after),
+        recovered_s=recovered_s,
+        traffic=traffic.time_line,
+        log=log.read(),
+    )

@@ -1,0 +1,93 @@
+"""The database comes up after the app."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.experiments.starts import set_value
+from pytest_deploycheck.probes.quiet import Quiet
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.start import READY_DEADLINE_S, Start, start_and_watch
+from pytest_deploycheck.workshop import Workshop, end
+
+LATE_S = 5.0
+LATEST_S = 20.0
+QUIET_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LateDatabase:
+    """A stack was started while its database was not there; that came some seconds later.
+
+    Attributes:
+        stack: the stack; it goes on running if it serves, for the next experiment of this lane.
+        steps: what was done.
+        start: what was seen from the start command on.
+        running: whether the manager said in the end that all runs.
+        state: what the manager said.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    start: Start
+    running: bool
+    state: str
+
+
+@lane(Lane.LATE)
+def start_before_database(workshop: Workshop) -> LateDatabase:
+    """Run the start command, let the database come up later, and touch nothing else.
+
+    Raises:
+        NotApplicable: the project declares no database.
+        NotVerified: it cannot be given another one.
+    """
+    copy = workshop.run.copy()
+    stack = workshop.stack(copy=copy)
+    environment, arrive = stack.database.arrives_late(copy)
+    for name, value in environment.items():
+        set_value(copy, name, value)
+    arrivals: list[float] = []
+
+    def wait_and_arrive() -> None:
+        _wait_until_missed(copy)
+        arrive()
+        arrivals.append(time.monotonic())
+
+    threading.Thread(target=wait_and_arrive, daemon=True).start()
+    start = start_and_watch(stack, environment, ready_deadline_s=LATEST_S + READY_DEADLINE_S)
+    running = start.served and wait_for(stack.is_running, bool, deadline_s=start.patience_s)
+    state = stack.state()
+    if not start.served:
+        end(stack)
+    came = (
+        f"the database came after {arrivals[0] - start.began:.1f} s"
+        if arrivals
+        else "it ended before one came"
+    )
+    return LateDatabase(
+        stack=stack,
+        steps=("the start command, with no database", came),
+        start=start,
+        running=running,
+        state=state,
+    )
+
+
+def _wait_until_missed(copy: ProjectCopy) -> None:
+    """Wait for some seconds; on a slow machine until migrations or workers have begun, or all wait for something."""
+    began, quiet = time.monotonic(), Quiet(copy.pids)
+
+    def is_missed() -> bool:
+        quiet_s, late_s = quiet.look(), time.monotonic() - began
+        begun = [*copy.events.named("upgrade.begin"), *copy.events.named("worker")]
+        return late_s > LATE_S and (
+            quiet_s > QUIET_S or any(time.monotonic() > event.t + 1 for event in begun)
+        )
+
+    wait_for(is_missed, bool, deadline_s=LATEST_S)

@@ -1,0 +1,116 @@
+"""The power is cut; the next start is made in a terminal, and that is closed."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from dataclasses import dataclass
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.outcome import NotVerified
+from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.terminal import Terminal
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.start import Start, start_and_watch
+from pytest_deploycheck.workshop import Workshop, end
+
+CALM_S = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hangup:
+    """The terminal in which a stack was started has been closed.
+
+    Attributes:
+        steps: what was done.
+        serves: whether it served in the end, for some time without a failure.
+        running: whether the manager said then that all runs.
+        gap_s: seconds from the first to the last failed request.
+        state: what the manager said.
+    """
+
+    steps: tuple[str, ...]
+    serves: bool
+    running: bool
+    gap_s: float
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerCut:
+    """All processes of a stack were killed at once, and it was started again over what they left, in a terminal.
+
+    Attributes:
+        stack: the stack it happened to.
+        steps: what was done.
+        left: files that were there when it was started again, except those of the project.
+        start: what was seen then.
+        hangup: what was seen when its terminal was closed; None if it did not serve, or this machine has no terminals.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    left: tuple[str, ...]
+    start: Start
+    hangup: Hangup | None
+
+
+@lane(Lane.STOPS)
+def cut_power(workshop: Workshop) -> PowerCut:
+    """SIGKILL everything, manager and proxy too; run the start command again, in a terminal; close the terminal."""
+    stack = workshop.for_stops.steady()
+    count = len(stack.copy.pids())
+    end(stack)
+    wait_for(stack.copy.pids, lambda pids: not pids, deadline_s=5)
+    left = _left_behind(stack.copy)
+    terminal = None
+    with contextlib.suppress(NotVerified):
+        terminal = Terminal(stack.copy.log_file)
+    start = start_and_watch(stack, terminal=terminal)
+    hangup = _close(start, terminal) if terminal and start.served else None
+    if not start.served or (hangup and not (hangup.serves and hangup.running)):
+        end(stack)
+        workshop.for_stops.current = None
+    return PowerCut(
+        stack=stack,
+        steps=(f"SIGKILL to all {count} processes at once, the manager's too", "the start command again"),
+        left=left,
+        start=start,
+        hangup=hangup,
+    )
+
+
+def _close(start: Start, terminal: Terminal) -> Hangup:
+    """Close the terminal, and ask until all has been well for some time."""
+    stack = start.stack
+    terminal.close()
+    at = calm_since = time.monotonic()
+    first_bad: float | None = None
+    serves = running = False
+    while not (serves and running) and time.monotonic() < at + start.patience_s + CALM_S:
+        asked = time.monotonic()
+        if not is_good(stack.entry.status(stack.config.requests.ready, timeout_s=2)):
+            first_bad = asked if first_bad is None else first_bad
+            calm_since = time.monotonic()
+        serves = time.monotonic() > calm_since + CALM_S
+        running = stack.is_running()
+        if not stack.copy.pids():
+            break
+        time.sleep(0.2)
+    return Hangup(
+        steps=("the start command in a terminal", "the terminal is closed"),
+        serves=serves,
+        running=running,
+        gap_s=0.0 if first_bad is None else calm_since - first_bad,
+        state=stack.state(),
+    )
+
+
+def _left_behind(copy: ProjectCopy) -> tuple[str, ...]:
+    """Return sockets, pid files and locks in the copy, for the message."""
+    stale = re.compile(r"\.(pid|lock|sock)$|lock")
+    paths = (path for path in copy.root.glob("[!.]*/**/*") if path.is_socket() or stale.search(path.name))
+    return tuple(sorted(str(path.relative_to(copy.root)) for path in paths))[:8]

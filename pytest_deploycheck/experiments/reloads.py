@@ -1,0 +1,179 @@
+"""Another release is put in the place of the one that runs: a new one, or a broken one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import httpx2
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.outcome import NotApplicable
+from pytest_deploycheck.probes.processes import Processes, kill
+from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox.app_module import broken_release, module_name, release
+from pytest_deploycheck.sandbox.run import Finished
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.workshop import Workshop
+
+NEW_RELEASE = 2
+# A crash loop is bounded once nothing is tried for so long. On a busy machine a crash may last so long that the
+# manager takes it for a run now and then, so it gets several tries; but not more than so many crashes of each worker.
+LONG_PAUSE_S = 2.0
+LOOP_DEADLINE_S = 40.0
+MOST_CRASHES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reloaded:
+    """A new release was brought into service under steady traffic.
+
+    Attributes:
+        stack: the stack it happened to.
+        steps: what was done.
+        finished: the project's reload command.
+        took_s: how long it took until all workers were new and as many as before, in seconds.
+        before, after: the app's processes.
+        releases: by worker, the number of the release that it says it runs; None = the old one.
+        traffic: requests to the project's ``read`` route meanwhile.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    finished: Finished
+    took_s: float
+    before: Processes
+    after: Processes
+    releases: dict[int, int | None]
+    traffic: TimeLine
+
+    def describe(self) -> str:
+        """Say what was seen, for a message."""
+        return (
+            f"the command ended with {self.finished.status}; workers {sorted(self.before.workers)} -> "
+            f"{sorted(self.after.workers)} after {self.took_s:.1f} s; {self.traffic.summary()}"
+        )
+
+
+@lane(Lane.STOPS)
+def bring_new_release(workshop: Workshop) -> Reloaded:
+    """Change the app's module and run the project's reload command under steady traffic.
+
+    Raises:
+        NotApplicable: the project names no such command.
+    """
+    command = workshop.config.reload
+    if not command:
+        raise NotApplicable(
+            "no command brings a new release into service: [tool.deploycheck] reload names one"
+        )
+    stack = workshop.for_stops.steady()
+    before = stack.processes()
+    release(stack.copy, NEW_RELEASE)
+    with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
+        traffic.wait_for_good(10)
+        at = time.monotonic()
+        finished = stack.copy.call(command, stack.environment)
+        after = wait_for(
+            stack.processes,
+            lambda now: not now.workers & before.workers and len(now.workers) >= len(before.workers),
+            deadline_s=workshop.for_stops.patience_s if finished.status == 0 else 0,
+        )
+        took_s = time.monotonic() - at
+        traffic.wait_for_good(10, deadline_s=2)
+    return Reloaded(
+        stack=stack,
+        steps=(
+            f"{traffic.clients} connections sent requests to {stack.config.requests.read}",
+            f"a changed module {module_name(stack.copy)}, and {command}",
+        ),
+        finished=finished,
+        took_s=took_s,
+        before=before,
+        after=after,
+        releases=_releases(stack, after.workers),
+        traffic=traffic.time_line,
+    )
+
+
+def _releases(stack: Stack, workers: frozenset[int]) -> dict[int, int | None]:
+    """Ask until each of the workers has said which release it runs, or for some seconds."""
+    found: dict[int, int | None] = {}
+
+    def ask() -> dict[int, int | None]:
+        try:
+            said = stack.entry.echo(params={"module": module_name(stack.copy)})
+            found[said["pid"]] = said["release"]
+        except httpx2.HTTPError:
+            pass  # the stack is down
+        return found
+
+    return wait_for(ask, lambda said: said.keys() >= workers, deadline_s=5, every_s=0.01)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrashLoop:
+    """The app ended at once each time that it was started.
+
+    Attributes:
+        stack: the stack it happened to.
+        steps: what was done.
+        crashes: processes that ended because they could not import the app.
+        took_s: the length of the watch, in seconds.
+        longest_pause_s: the longest time in which no process of the app was there.
+        gave_up: whether the manager said that it tries no more.
+        state: what the manager said in the end.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    crashes: int
+    took_s: float
+    longest_pause_s: float
+    gave_up: bool
+    state: str
+
+
+@lane(Lane.KILLS)
+def bring_broken_release(workshop: Workshop) -> CrashLoop:
+    """Let the app's module fail at import, kill the server, and watch how often it is started; then mend it."""
+    stack = workshop.for_kills.steady()
+    servers = stack.processes().servers
+    began = last_seen = time.monotonic()
+
+    def pause_s() -> float:
+        """Return for how long no process of the app has been there."""
+        nonlocal last_seen
+        looked = time.monotonic()
+        if stack.processes().servers:
+            last_seen = looked
+        return looked - max([last_seen, *crashes()])
+
+    def crashes() -> list[float]:
+        return [event.t for event in stack.copy.events.named("crash", since=began)]
+
+    def is_clear(seen: tuple[float, bool]) -> bool:
+        longest_s, gave_up = seen
+        return gave_up or longest_s >= LONG_PAUSE_S or len(crashes()) > MOST_CRASHES * stack.config.workers
+
+    with broken_release(stack.copy):
+        kill(servers)
+        longest_pause_s, gave_up = wait_for(
+            lambda: (pause_s(), stack.has_given_up()),
+            is_clear,
+            deadline_s=LOOP_DEADLINE_S,
+            every_s=0.2,
+        )
+        took_s, state = time.monotonic() - began, stack.state()
+        stack.stop_app()
+    stack.start_app()
+    return CrashLoop(
+        stack=stack,
+        steps=(f"a module {module_name(stack.copy)} that cannot be imported", "SIGKILL to the server"),
+        crashes=len(crashes()),
+        took_s=took_s,
+        longest_pause_s=longest_pause_s,
+        gave_up=gave_up,
+        state=state,
+    )

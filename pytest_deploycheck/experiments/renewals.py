@@ -1,0 +1,113 @@
+"""A renewed certificate takes the place of the old one, under traffic over connections that stay open."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import httpx2
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.outcome import Blocked, NotApplicable
+from pytest_deploycheck.probes.http import Answer, timed
+from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.tls import served_certificate
+from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox.run import Finished
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.workshop import Workshop
+
+SLOW_REQUEST_S = 1.0
+SERVED_DEADLINE_S = 10.0
+CLIENTS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewed:
+    """The certificate's files were replaced, and the project's hook was run.
+
+    Attributes:
+        stack: where.
+        steps: what was done.
+        hook: the project's hook; None if it declares none.
+        served_s: seconds until new connections got the new certificate; None = not in time.
+        slow: a request that was in flight.
+        traffic: requests over connections that were open before, and stay open as long as the proxy lets them.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    hook: Finished | None
+    served_s: float | None
+    slow: Answer
+    traffic: TimeLine
+
+
+class PatientTraffic(SteadyTraffic):
+    """Requests over kept connections, sent again over a new one where the kept one was closed, as browsers do.
+
+    A server may close an idle connection at the very moment at which the client sends: RFC 9112 section 9.3.1.
+    """
+
+    def _send(self, client: httpx2.Client) -> None:
+        assert isinstance(self.path, str)
+        answer = timed(self.entry, client, self.path)
+        if isinstance(answer.status, str):
+            again = timed(self.entry, client, self.path)
+            answer = Answer(answer.start, again.end, again.status)
+        self._answers.append(answer)
+
+
+@lane(Lane.STOPS)
+def renew_certificate(workshop: Workshop) -> Renewed:
+    """Replace the certificate's files and run the project's hook, under traffic and with a slow request in flight."""
+    stack = workshop.for_stops.steady()
+    config, entry, files = stack.config, stack.entry, stack.certificate
+    if files is None:
+        raise Blocked("the proxy serves no certificate of a CA (see TLS002)")
+    if config.renewal_hook is None and files.renews_itself:
+        raise NotApplicable("the proxy renews its certificates itself, and renewal_hook is not set")
+    slow: list[Answer] = []
+
+    def send_slow_request() -> None:
+        with entry.client() as client:
+            slow.append(timed(entry, client, f"{MARK}hold?seconds={SLOW_REQUEST_S}"))
+
+    thread = threading.Thread(target=send_slow_request, daemon=True)
+    with PatientTraffic(entry, config.requests.live, clients=CLIENTS, pause_s=0.05) as traffic:
+        traffic.wait_for_good(3 * CLIENTS)
+        sent_at = time.monotonic()
+        thread.start()
+        wait_for(lambda: stack.copy.events.named("hold", since=sent_at), bool, deadline_s=5, every_s=0.05)
+        new, at = files.issue(stack.copy.run.ca, config.domain), time.monotonic()
+        hook = _run(stack, config.renewal_hook) if config.renewal_hook else None
+        served = wait_for(
+            lambda: served_certificate(entry.https_port, config.domain),
+            lambda seen: seen == new,
+            deadline_s=SERVED_DEADLINE_S,
+        )
+        served_s = time.monotonic() - at if served == new else None
+        thread.join()
+        traffic.wait_for_good(3 * CLIENTS, deadline_s=3)
+    return Renewed(
+        stack=stack,
+        steps=(
+            f"{CLIENTS} connections sent requests to {config.requests.live}, and one a request that takes a second",
+            "the certificate's files were replaced",
+            f"renewal_hook: {config.renewal_hook}" if hook else "no renewal_hook is set",
+        ),
+        hook=hook,
+        served_s=served_s,
+        slow=slow[0],
+        traffic=traffic.time_line,
+    )
+
+
+def _run(stack: Stack, command: str) -> Finished:
+    """Run a command that may not even be there."""
+    try:
+        return stack.copy.call(command, stack.environment)
+    except OSError as error:
+        return Finished(command, 127, str(error))

@@ -1,0 +1,187 @@
+"""Starts that go wrong, or should: a setting is missing, a module is broken."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import dotenv
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.outcome import Blocked
+from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.start import Start, start_and_watch
+from pytest_deploycheck.workshop import Workshop, end
+
+REFUSAL_DEADLINE_S = 15.0
+LOG_LINES = 400
+TAIL_LINES = 4
+MISSING_MODULE = "deploycheck_missing"
+OF_A_SHELL = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+
+
+def served(start: Start) -> Start:
+    """Return a start that came to be ready.
+
+    Raises:
+        Blocked: it did not, which is what BOOT002 and PRE001 are about.
+    """
+    if not start.served:
+        raise Blocked(f"the stack does not serve (see BOOT002, PRE001): {start.describe()}")
+    return start
+
+
+def start_with_a_shell(workshop: Workshop) -> Start:
+    """Start a copy once more, from the project's folder, with the names that each shell sets.
+
+    Not with all variables of the caller: one of them may lead to a real database.
+    """
+    stack = workshop.stack()
+    names = {name: os.environ[name] for name in OF_A_SHELL if name in os.environ}
+    try:
+        return start_and_watch(stack, names, folder=stack.copy.root)
+    finally:
+        end(stack)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A start that should not succeed.
+
+    Attributes:
+        what: what was wrong with it, in words.
+        names: what its output has to name.
+        exit_status: of the start command, None if it went on.
+        failed: whether the manager said that the app has ended or does not come up.
+        alive: whether the app ever answered.
+        took_s: seconds until one of these was seen.
+        output: what start command, manager, app and proxy printed.
+        tail: the last lines of each of them.
+    """
+
+    what: str
+    names: str = ""
+    exit_status: int | None
+    failed: bool
+    alive: bool
+    took_s: float
+    output: str
+    tail: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether it ended with an error by itself, or the manager shows that the app did; and nothing was served."""
+        return (self.exit_status not in (None, 0) or self.failed) and not self.alive
+
+    @property
+    def naming_line(self) -> str | None:
+        """The first line that names the setting and says something of it; lines of a traceback's code do not."""
+        name = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(self.names)}(?![A-Za-z0-9_])", re.IGNORECASE)
+        for line in self.output.splitlines():
+            if name.search(line) and not line.startswith((" ", "\t")) and len(line.split()) > 1:
+                return line
+        return None
+
+    def describe(self) -> str:
+        """Say what was seen, for a message."""
+        said = [
+            f"exit status {self.exit_status}"
+            if self.exit_status is not None
+            else "the start command went on",
+            "the app answered requests" if self.alive else "the app never answered",
+            "the manager says that it failed" if self.failed else "the manager never said that it failed",
+        ]
+        return f"{', '.join(said)} (watched for {self.took_s:.1f} s)\n{self.tail}"
+
+
+def watch_refusal(stack: Stack, what: str, extra: Mapping[str, str] | None = None) -> Refusal:
+    """Start a stack that should not come up and watch until it is clear what it does. It is not ended here."""
+    began = time.monotonic()
+    process = stack.start(extra)
+    failed = alive = False
+    children: frozenset[int] = frozenset()
+    while time.monotonic() - began < REFUSAL_DEADLINE_S:
+        status = process.poll()
+        now = stack.processes().servers
+        # A manager that starts it again at once shows the end of a process only for a moment: its pid tells too.
+        failed = stack.app_has_failed() or bool(now and not children <= now)
+        children |= now
+        alive = bool(stack.copy.events.named("worker")) or _answers(stack)
+        if status not in (None, 0) or failed or alive:  # 0: it may have gone to the background
+            break
+        time.sleep(0.1)
+    return Refusal(
+        what=what,
+        exit_status=process.poll(),
+        failed=failed,
+        alive=alive,
+        took_s=time.monotonic() - began,
+        output=stack.log_tail(LOG_LINES),
+        tail=stack.log_tail(TAIL_LINES),
+    )
+
+
+def _answers(stack: Stack) -> bool:
+    return is_good(stack.entry.status(stack.config.requests.live, timeout_s=0.2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BadSettings:
+    """Starts with something wrong, one at a time. ``untried``: secrets that are not in the environment file."""
+
+    steps: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
+    untried: tuple[str, ...]
+
+
+@lane(Lane.OWN)
+def start_with_bad_settings(workshop: Workshop) -> BadSettings:
+    """Start copies without each secret, with each one empty, with a broken database URL, with a broken module."""
+    config = workshop.config
+    trials: list[tuple[str, str, dict[str, str | None], dict[str, str]]] = []
+    for name in config.secrets:
+        if name in config.env:
+            trials += [
+                (f"without {name}", name, {name: None}, {}),
+                (f"with {name} empty", name, {name: ""}, {}),
+            ]
+    if url := config.settings.get("database_url"):
+        trials.append((f"with {url}=garbage", url, {url: "garbage"}, {}))
+    if config.app:
+        module = config.app.partition(":")[0]
+        what = f"with an import in {module} that fails"
+        trials.append((what, MISSING_MODULE, {}, {"DEPLOYCHECK_BREAK": module}))
+    refusals = [_try_start(workshop, *trial) for trial in trials]
+    return BadSettings(
+        steps=tuple(f"a start {refusal.what}" for refusal in refusals),
+        refusals=tuple(refusals),
+        untried=tuple(name for name in config.secrets if name not in config.env),
+    )
+
+
+def _try_start(
+    workshop: Workshop, what: str, names: str, values: Mapping[str, str | None], extra: Mapping[str, str]
+) -> Refusal:
+    """Start a copy with something wrong."""
+    copy = workshop.run.copy()
+    for name, value in values.items():
+        set_value(copy, name, value)
+    stack = workshop.stack(extra, copy=copy)
+    try:
+        return replace(watch_refusal(stack, what), names=names)
+    finally:
+        end(stack)
+
+
+def set_value(copy: ProjectCopy, name: str, value: str | None) -> None:
+    """Change a line of the copy's environment file, or take it out."""
+    file = copy.root / copy.run.config.env_file
+    if value is None:
+        dotenv.unset_key(file, name)
+    else:
+        dotenv.set_key(file, name, value, quote_mode="never")

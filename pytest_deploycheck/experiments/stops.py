@@ -1,0 +1,138 @@
+"""The app is stopped through its manager, and started again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.probes.http import Answer, is_good, timed
+from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.processes import Processes
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox.ports import listener
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.workshop import Workshop
+
+SLOW_REQUEST_S = 1.0
+HEALTH_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """The app was stopped through the manager, with a request in flight, and started again.
+
+    Attributes:
+        stack: the stack it happened to.
+        steps: what was done.
+        at, took_s: when the stop began (``time.monotonic()``), and how long the manager took for it, in seconds.
+        slow: the request that was in flight.
+        before: the app's processes.
+        left: processes of the app that still lived after the stop, wherever they hang in the process tree.
+        shut_down: the workers whose lifespan shutdown completed.
+        while_down: a request while the app was stopped.
+        accepting: whether the app's own address still took connections after the stop.
+        back_s: seconds from the start command to the first 200 through the proxy; None = not in time.
+        proxy_before, proxy_after: pids that listen on the public port.
+        health: what the project's health check said while all was well, while the app was stopped, and so on.
+    """
+
+    stack: Stack
+    steps: tuple[str, ...]
+    at: float
+    took_s: float
+    slow: Answer
+    before: Processes
+    left: frozenset[int]
+    shut_down: frozenset[int]
+    while_down: Answer
+    accepting: bool
+    back_s: float | None
+    proxy_before: int | None
+    proxy_after: int | None
+    health: dict[str, Health]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What a health check said, and whether it is what it should say."""
+
+    healthy: bool
+    expected: bool
+    said: str
+
+
+def ask_health(stack: Stack, *, expected: bool) -> Health:
+    """Run the project's health check; if it has none, ask for readiness as a load balancer does."""
+    command = stack.config.health_check
+    if not command:
+        status = stack.entry.status(stack.config.requests.ready)
+        return Health(healthy=is_good(status), expected=expected, said=f"readiness said {status}")
+    done = stack.copy.call(command, stack.environment, timeout_s=HEALTH_TIMEOUT_S)
+    said = f"{command} ended with {done.status}: {done.tail(1) or 'no output'}"
+    return Health(healthy=done.status == 0, expected=expected, said=said)
+
+
+@lane(Lane.STOPS)
+def stop_and_start(workshop: Workshop) -> Stopped:
+    """Stop the app through the manager with a slow request in flight, ask, start it, ask."""
+    stack = workshop.for_stops.steady()
+    before = stack.processes()
+    others = stack.copy.pids() - before.tree
+    proxy_before = listener(stack.entry.https_port)
+    slow: list[Answer] = []
+    health = {"while it served": ask_health(stack, expected=True)}
+
+    def send_slow_request() -> None:
+        with stack.entry.client(timeout_s=SLOW_REQUEST_S + stack.stop_grace_s + 5) as client:
+            slow.append(timed(stack.entry, client, f"{MARK}hold?seconds={SLOW_REQUEST_S}"))
+
+    thread = threading.Thread(target=send_slow_request)
+    sent_at = time.monotonic()
+    thread.start()
+    wait_for(lambda: stack.copy.events.named("hold", since=sent_at), bool, deadline_s=5, every_s=0.05)
+    at = time.monotonic()
+    stack.stop_app()
+    took_s = time.monotonic() - at
+    thread.join()
+    left = wait_for(lambda: stack.copy.pids() - others, lambda pids: not pids, deadline_s=2)
+    accepting = stack.upstream.accepts()
+    with stack.entry.client() as client:
+        while_down = timed(stack.entry, client, stack.config.requests.live)
+    health["while the app was stopped"] = ask_health(stack, expected=False)
+    start = time.monotonic()
+    stack.start_app()
+    status = wait_for(
+        lambda: stack.entry.status(stack.config.requests.ready),
+        is_good,
+        deadline_s=workshop.for_stops.patience_s,
+    )
+    back_s = time.monotonic() - start if is_good(status) else None
+    if stack.config.database_url:
+        with stack.database.away(stack.copy):
+            health["while the database was away"] = ask_health(stack, expected=False)
+    health["when all was back"] = ask_health(stack, expected=True)
+    return Stopped(
+        stack=stack,
+        steps=(
+            f"a request that takes {SLOW_REQUEST_S:.0f} s was in flight",
+            f"stop of the app through the manager (took {took_s:.1f} s)",
+            "a request while it was down",
+            "start of the app through the manager",
+        ),
+        at=at,
+        took_s=took_s,
+        slow=slow[0],
+        before=before,
+        left=frozenset(left),
+        shut_down=frozenset(
+            event.pid for event in stack.copy.events.named("lifespan.shutdown.complete", since=at)
+        ),
+        while_down=while_down,
+        accepting=accepting,
+        back_s=back_s,
+        proxy_before=proxy_before,
+        proxy_after=listener(stack.entry.https_port),
+        health=health,
+    )

@@ -1,0 +1,47 @@
+"""The pytest hooks that are there without ``--deploycheck``. Nothing else is imported until the flag is given."""
+
+from __future__ import annotations
+
+import pytest
+
+NODE_ID_PREFIX = "deploycheck::"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the ``deploycheck`` options."""
+    group = parser.getgroup("deploycheck", "prove the deployment of this project by behaviour")
+    group.addoption(
+        "--deploycheck",
+        action="store_true",
+        help="start the project's own production stack in a sandbox and run the deployment checks against it, "
+        "beside the project's own tests",
+    )
+    group.addoption(
+        "--deploycheck-select",
+        metavar="ID|CONCEPT,...",
+        help="run only these checks: IDs (RST002), concepts (https, startup, restarts, replication, memory, "
+        "previous_steps, resources) or ID prefixes (TLS), separated by commas",
+    )
+    group.addoption(
+        "--deploycheck-report",
+        metavar="DIR",
+        help="write report.json into this folder (made if missing)",
+    )
+    group.addoption(
+        "--deploycheck-strict",
+        action="store_true",
+        help="fail on everything that was not observed: not_verified, waived, or passed by declaration only",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hand over to the session plugin, when asked to."""
+    asked_by_id = any(arg.startswith(NODE_ID_PREFIX) for arg in config.args)
+    if config.option.deploycheck or asked_by_id:
+        from pytest_deploycheck.session import start_session
+
+        start_session(config)
+        return
+    for option in ("select", "report", "strict"):
+        if getattr(config.option, f"deploycheck_{option}"):
+            raise pytest.UsageError(f"--deploycheck-{option} does nothing without --deploycheck: add it")

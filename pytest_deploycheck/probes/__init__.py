@@ -1,0 +1,1 @@
+"""Instruments: they act and measure, and never judge."""

@@ -1,0 +1,46 @@
+"""What the probe inside the app's processes has written down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event.
+
+    Attributes:
+        t: ``time.monotonic()``, which is the same clock for all processes of a machine on Linux.
+        name: ``worker`` (a process that serves the app is up), ``request`` (its first real request),
+            ``lifespan.*`` (the messages of the ASGI specification), ``upgrade.begin``, ``upgrade.end``, ``revision``,
+            ``gate`` (an upgrade has read the database's revision and waits),
+            ``reloader`` (something watches the source files).
+    """
+
+    t: float
+    pid: int
+    name: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Events:
+    """The event file of one project copy."""
+
+    file: Path
+
+    def all(self) -> list[Event]:
+        """Return all events in the order of their time."""
+        if not self.file.exists():
+            return []
+        complete, _, _ = self.file.read_text(encoding="utf-8").rpartition("\n")
+        records = [json.loads(line) for line in complete.splitlines()]
+        events = [Event(record.pop("t"), record.pop("pid"), record.pop("name"), record) for record in records]
+        return sorted(events, key=lambda event: event.t)
+
+    def named(self, name: str, *, since: float = 0.0, until: float = float("inf")) -> list[Event]:
+        """Return the events of one name, from a time up to another (both ``time.monotonic()``)."""
+        return [event for event in self.all() if event.name == name and since <= event.t <= until]

@@ -1,0 +1,127 @@
+"""What the probe inside the app answers below ``/.deploycheck/``: one function for each action.
+
+Imported only once a request for one of them comes, when Starlette has been imported anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from deploycheck_mark import MARK  # type: ignore[import-not-found]  # it is on sys.path there
+from sitecustomize import record  # type: ignore[import-not-found]  # this module is imported by it
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket
+
+Scope = MutableMapping[str, Any]
+Action = Callable[[Request], Awaitable[dict[str, Any]]]
+
+MIB = 1024 * 1024
+LEAKED: list[bytes] = []
+
+
+async def answer(scope: Scope, receive: Any, send: Any) -> None:
+    """Answer one request: the word after the mark names the action, any other word means ``echo``."""
+    if scope["type"] == "websocket":
+        await repeat_messages(WebSocket(scope, receive, send))
+        return
+    request = Request(scope, receive)
+    action = ACTIONS.get(scope["path"].partition(MARK)[2], echo)
+    response = JSONResponse({"pid": os.getpid(), **await action(request)})
+    await response(scope, receive, send)
+
+
+async def repeat_messages(websocket: WebSocket) -> None:
+    """Accept a websocket and send each text back."""
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(text)
+
+
+async def echo(request: Request) -> dict[str, Any]:
+    """Say what the app sees of the request, and which release of ``module`` has been imported."""
+    module = sys.modules.get(request.query_params.get("module", ""))
+    return {
+        "release": getattr(module, "deploycheck_release", None),
+        "client": request.client.host if request.client else None,
+        "scheme": request.url.scheme,
+        "host": request.url.hostname,
+        "url": str(request.url),
+    }
+
+
+async def hold(request: Request) -> dict[str, Any]:
+    """Answer after ``seconds``, and leave the event loop to others meanwhile."""
+    record("hold")
+    await asyncio.sleep(float(request.query_params["seconds"]))
+    return {}
+
+
+async def block(request: Request) -> dict[str, Any]:
+    """Hold the event loop for ``seconds``, as a call that should have been awaited does."""
+    record("block")
+    time.sleep(float(request.query_params["seconds"]))  # noqa: ASYNC251
+    return {}
+
+
+async def allocate(request: Request) -> dict[str, Any]:
+    """Fill memory by ``step_mb`` MiB a moment up to ``mb``, keep it for ``seconds``; stop if it is refused."""
+    size, step = float(request.query_params["mb"]), float(request.query_params["step_mb"])
+    kept: list[bytes] = []
+    try:
+        while len(kept) * step < size:
+            record("allocate", mb=len(kept) * step)
+            kept.append(b"x" * int(step * MIB))  # written to: pages that nobody has touched are no memory
+            await asyncio.sleep(0.05)
+    except MemoryError:
+        record("allocate.refused", mb=len(kept) * step)
+        return {"refused": True}
+    await asyncio.sleep(float(request.query_params["seconds"]))
+    return {"refused": False}
+
+
+async def leak(request: Request) -> dict[str, Any]:
+    """Keep ``mb`` MiB for ever."""
+    LEAKED.append(b"x" * int(float(request.query_params["mb"]) * MIB))
+    return {}
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """Take the whole body, and note how large it was."""
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+    record("body", size=size)
+    return {"size": size}
+
+
+async def log(request: Request) -> dict[str, Any]:
+    """Log numbered lines, as the app's own code would."""
+    query = request.query_params
+    first, filler = int(query["first"]), "x" * int(query["size"])
+    for number in range(first, first + int(query["count"])):
+        logging.getLogger("deploycheck").warning("%s %d %s", query["token"], number, filler)
+    return {}
+
+
+async def fail(_: Request) -> dict[str, Any]:
+    """Raise what nobody handles."""
+    raise RuntimeError("raised by deploycheck")
+
+
+ACTIONS: dict[str, Action] = {
+    "allocate": allocate,
+    "block": block,
+    "body": body,
+    "echo": echo,
+    "hold": hold,
+    "leak": leak,
+    "log": log,
+    "raise": fail,
+}

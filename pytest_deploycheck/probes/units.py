@@ -1,0 +1,103 @@
+"""systemd's units below a folder: which of them the start of a machine with these files starts, and what they run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# What systemd brings up at the machine's start, whichever of the usual targets default.target is.
+BOOT_TARGETS = ("default", "graphical", "multi-user", "basic", "sysinit")
+UNIT_FOLDERS = (
+    "etc/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+)
+EXEC_PREFIXES = "@-:+!"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A service.
+
+    Attributes:
+        name: with its suffix.
+        file: the unit file itself.
+        settings: the values of each ``(section, key)``, in their order, drop-ins last.
+    """
+
+    name: str
+    file: Path
+    settings: dict[tuple[str, str], list[str]]
+
+    def commands(self, key: str) -> list[str]:
+        """Return the command lines of ``ExecStart`` and the like."""
+        return [value.lstrip(EXEC_PREFIXES) for value in self.settings.get(("Service", key), [])]
+
+    @property
+    def folder(self) -> Path:
+        """The working directory."""
+        return Path(self._last("WorkingDirectory") or "/")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of ``Environment=``."""
+        words = [
+            word for value in self.settings.get(("Service", "Environment"), []) for word in shlex.split(value)
+        ]
+        return dict(word.split("=", 1) for word in words if "=" in word)
+
+    def _last(self, key: str) -> str:
+        return self.settings.get(("Service", key), [""])[-1]
+
+
+def written_units(root: Path) -> list[str]:
+    """Return the names of all services below ``root``, started or not."""
+    return sorted({path.name for folder in UNIT_FOLDERS for path in (root / folder).glob("*.service")})
+
+
+def units_of_the_start(root: Path) -> list[Unit]:
+    """Return the services that the targets of a machine's start pull in, by links that ``systemctl enable`` makes."""
+    names = sorted({link.name for link in _links(root)})
+    return [
+        Unit(name=name, file=file, settings=_read(root, name, file))
+        for name in names
+        if (file := _file(root, name))
+    ]
+
+
+def _links(root: Path) -> Iterator[Path]:
+    for folder in UNIT_FOLDERS:
+        for target in BOOT_TARGETS:
+            for kind in ("wants", "requires"):
+                yield from (root / folder / f"{target}.target.{kind}").glob("*.service")
+
+
+def _file(root: Path, name: str) -> Path | None:
+    """Return the file of a unit; None if there is none, or if it is masked by a link to /dev/null."""
+    for folder in UNIT_FOLDERS:
+        file = root / folder / name
+        if file.is_file():
+            return file
+        if file.is_symlink():
+            inside = root / str(file.readlink()).lstrip("/")
+            return inside if inside.is_file() else None
+    return None
+
+
+def _read(root: Path, name: str, file: Path) -> dict[tuple[str, str], list[str]]:
+    """Read a unit and its drop-ins: a key may be there several times, and an empty value forgets those before."""
+    settings: dict[tuple[str, str], list[str]] = {}
+    drop_ins = [path for folder in UNIT_FOLDERS for path in (root / folder / f"{name}.d").glob("*.conf")]
+    for path in [file, *sorted(drop_ins, key=lambda path: path.name)]:
+        section = ""
+        for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+            text = line.strip()
+            if text.startswith("[") and text.endswith("]"):
+                section = text[1:-1]
+            elif text and text[0] not in "#;":
+                key, _, value = (part.strip() for part in text.partition("="))
+                settings[section, key] = [*settings.get((section, key), []), value] if value else []
+    return settings

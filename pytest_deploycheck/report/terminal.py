@@ -1,0 +1,65 @@
+"""The summary at the end of pytest's output: a bar per concept, and what is not green."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from pytest_deploycheck.outcome import Status
+from pytest_deploycheck.report import timings
+from pytest_deploycheck.report.results import Results, Verdict, is_observed
+
+BAR_WIDTH = 20
+COLOURS = {"covered": "green", "failed": "red", "not_covered": "yellow", "not_tried": "yellow"}
+WORDS = {
+    Status.PASSED: ("passed", ".", "PASSED"),
+    Status.FAILED: ("failed", "F", "FAILED"),
+    Status.WARNED: ("warned", "W", "WARNED"),
+    Status.BLOCKED: ("blocked", "b", "BLOCKED"),
+    Status.NOT_VERIFIED: ("not verified", "?", "NOT VERIFIED"),
+    Status.WAIVED: ("waived", "w", "WAIVED"),
+    Status.NOT_APPLICABLE: ("not applicable", "-", "NOT APPLICABLE"),
+}
+
+
+def word_for(status: str) -> tuple[str, str, str]:
+    """Return category, letter and word for pytest's progress output."""
+    return WORDS[Status(status)]
+
+
+def write_summary(reporter: pytest.TerminalReporter, results: Results, options: argparse.Namespace) -> None:
+    """Write the deployment section."""
+    if not results.all:
+        if not options.collectonly:
+            reporter.section("deployment", "=", red=True)
+            reporter.line("no check ran, so nothing is known of this deployment", red=True)
+        return
+    stack = " + ".join(results.parts.values())
+    reporter.section(f"deployment of {results.config.project}" + (f" ({stack})" if stack else ""), "=")
+    for verdict in results.verdicts():
+        _write_bar(reporter, verdict)
+    for result in results.all:
+        if not is_observed(result):
+            first_line = (
+                result.detail.splitlines()[0] if result.detail and result.status != Status.FAILED else ""
+            )
+            words = [result.status.replace("_", " "), f"({result.evidence})" if result.evidence else ""]
+            status = " ".join(filter(None, words))
+            reporter.line(f"  {result.id:<8} {status:<15} {result.title}")
+            if first_line:
+                reporter.line(f"           {first_line}")
+    for line in timings.lines(results.timings, results.all) if results.timings else ():
+        reporter.line(f"  {line}")
+    if options.deploycheck_report:
+        reporter.line(f"report: {options.deploycheck_report}/report.json")
+
+
+def _write_bar(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
+    filled = round(BAR_WIDTH * verdict.passed / verdict.total) if verdict.total else 0
+    bar = "█" * filled + "░" * (BAR_WIDTH - filled)
+    colour = {COLOURS[verdict.verdict]: True}
+    reporter.write(f"  {verdict.concept.title:<32} ")
+    reporter.write(bar, **colour)
+    reporter.write(f" {verdict.passed:>2} of {verdict.total:>2}  ")
+    reporter.line(verdict.verdict.replace("_", " "), **colour)

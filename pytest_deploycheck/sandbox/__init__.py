@@ -1,0 +1,1 @@
+"""Where a copy of the project runs: its folder, its ports, its environment, and what cleans up after it."""

@@ -1,0 +1,175 @@
+"""The session with ``--deploycheck``: collects the checks, runs them, keeps their results, reports."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_deploycheck import checks, collect, databases, distribution, fixtures
+from pytest_deploycheck.check import all_checks
+from pytest_deploycheck.config import Config, ConfigError
+from pytest_deploycheck.reader import load
+from pytest_deploycheck.report import json_report, terminal
+from pytest_deploycheck.report.results import Results, attach, result_of
+from pytest_deploycheck.report.timings import Clock
+from pytest_deploycheck.workshop import Workshop
+
+TIMINGS = "deploycheck_timings"
+
+
+def start_session(config: pytest.Config) -> None:
+    """Register what ``--deploycheck`` needs.
+
+    Raises:
+        pytest.UsageError: nothing deployable is here, or a setting is wrong.
+    """
+    if not sys.platform.startswith("linux"):
+        raise pytest.UsageError(
+            "--deploycheck needs Linux (on Windows: WSL): it watches processes through /proc"
+        )
+    try:
+        settings = load(config.rootpath)
+        databases.find(settings)
+    except ConfigError as error:
+        raise pytest.UsageError(f"deploycheck: {error}{_rootdir_hint(config)}") from None
+    _refuse_bad_waivers(settings)
+    distribution.choose(config)
+    config.addinivalue_line("markers", "deploycheck: a check of the project's deployment")
+    session = DeploycheckSession(config, settings)
+    config.pluginmanager.register(session, "deploycheck-session")
+    config.pluginmanager.register(fixtures, "deploycheck-fixtures")
+    pytest.register_assert_rewrite(checks.__name__)
+    collect.add_checks(config)
+
+
+def _rootdir_hint(config: pytest.Config) -> str:
+    """pytest looks for its rootdir before it knows our options, and takes ``--deploycheck-report DIR`` for a path."""
+    if (
+        config.invocation_params.dir / collect.ANCHOR
+    ).is_file() and config.rootpath != config.invocation_params.dir:
+        return ". Your pyproject.toml was not read: write --deploycheck-report=DIR with =, or add --rootdir=."
+    return ""
+
+
+def _refuse_bad_waivers(settings: Config) -> None:
+    known = {record.id for record in all_checks()}
+    for check_id, reason in settings.waivers.items():
+        if check_id not in known:
+            raise pytest.UsageError(f"[tool.deploycheck.waivers] {check_id} is no check of this version")
+        if not reason.strip():
+            raise pytest.UsageError(f"[tool.deploycheck.waivers] {check_id} needs a reason")
+
+
+class DeploycheckSession:
+    """One test session's hooks."""
+
+    def __init__(self, config: pytest.Config, settings: Config) -> None:
+        self.config = config
+        self.settings = settings
+        self.workshop = Workshop(settings)
+        self.results = Results(settings)
+        self.began = time.monotonic()
+        self.clock = Clock()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Put the checks where the project's ``pyproject.toml`` is."""
+        if file_path == self.config.rootpath / collect.ANCHOR:
+            return collect.CheckFile.at(parent, file_path)
+        return None
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Mark, select and sort the checks."""
+        for item in items:
+            if collect.record_of(item):
+                item.add_marker("deploycheck")
+        wanted = self.config.option.deploycheck_select
+        if wanted:
+            items[:], dropped = collect.selected(items, wanted)
+            self.config.hook.pytest_deselected(items=dropped)
+        items[:] = collect.in_running_order(items, checks_first=distribution.is_ours(self.config))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Let the experiments of the selected checks begin before their turn."""
+        is_over = self.config.option.collectonly or session.testsfailed
+        if not is_over and not distribution.is_distributed(self.config):
+            self._begin(session)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Let them begin with the first check, in the worker of pytest-xdist that all checks are given to."""
+        if distribution.is_ours(self.config) and collect.record_of(item):
+            self._begin(item.session)
+
+    def _begin(self, session: pytest.Session) -> None:
+        checks = [record for item in session.items if (record := collect.record_of(item))]
+        if checks:
+            self.workshop.begin(checks)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> object:
+        """Hand all checks to one worker."""
+        return distribution.scheduler(config, log) if distribution.is_ours(config) else None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker, which knows no ``--dist``."""
+        node.workerinput[distribution.CHECKS_TOGETHER] = distribution.is_ours(self.config)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        """Take the timings of the worker that ran the checks."""
+        self.results.timings.update(getattr(node, "workeroutput", {}).get(TIMINGS, {}))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn pytest's outcome of a check into ours."""
+        report = yield
+        record = collect.record_of(item)
+        if record is not None:
+            attach(report, record, item, call, self.settings, self.workshop)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the result; with pytest-xdist it comes from a worker process."""
+        content = result_of(report)
+        if content is not None:
+            self.results.add(content)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Name our outcomes beside pytest's own."""
+        content = result_of(report)
+        return terminal.word_for(str(content["status"])) if content else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """End everything that runs, and set the exit status."""
+        self.workshop.close()
+        if self.workshop.has_run:
+            self.results.timings = self.clock.read(self.workshop)
+        if distribution.is_worker(self.config):
+            self.config.workeroutput[TIMINGS] = self.results.timings  # type: ignore[attr-defined]
+            return
+        strict = bool(self.config.option.deploycheck_strict)
+        if session.exitstatus == pytest.ExitCode.OK and self.results.is_bad(strict=strict):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        folder = self.config.option.deploycheck_report
+        if folder:
+            json_report.write(Path(folder), self.results, time.monotonic() - self.began)
+
+    def pytest_unconfigure(self) -> None:
+        """End everything that runs, also where the session never began or was interrupted."""
+        self.workshop.close()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the concepts, and what is not green."""
+        terminal.write_summary(terminalreporter, self.results, self.config.option)

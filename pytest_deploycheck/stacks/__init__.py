@@ -1,0 +1,1 @@
+"""How a project is run for real: one module per process manager, behind the ``Stack`` protocol."""

@@ -1,0 +1,99 @@
+"""What every check knows of a running stack."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.config import Config
+from pytest_deploycheck.databases.protocol import Database
+from pytest_deploycheck.probes.http import Entry, Upstream
+from pytest_deploycheck.probes.processes import Processes
+from pytest_deploycheck.sandbox.certificates import CertificateFiles
+from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.terminal import Terminal
+
+
+class StackError(Exception):
+    """The project's own files cannot be run. The message names the file and, where known, the line."""
+
+
+class Stack(Protocol):
+    """A copy of the project under its own process manager.
+
+    Attributes:
+        copy: the copy that runs.
+        entry: where the public reaches it.
+        upstream: where the proxy reaches the app.
+        certificate: the files of the certificate that the proxy serves; None if it is not one of the run's CA.
+        environment: the variables that the project's own commands get here, beside those of each copy.
+        relocated: what was moved to make the production files run here, a line each.
+        parts: names of ``manager``, ``proxy``, ``server`` and ``database``, for the report.
+        database: the database of the copy.
+        start_grace_s: the time that the manager gives the app to come up, in seconds.
+        stop_grace_s: the time that the manager gives the app to stop, in seconds.
+    """
+
+    copy: ProjectCopy
+    entry: Entry
+    upstream: Upstream
+    certificate: CertificateFiles | None
+    environment: dict[str, str]
+    relocated: list[str]
+    parts: dict[str, str]
+    database: Database
+    start_grace_s: float
+    stop_grace_s: float
+
+    @property
+    def config(self) -> Config:
+        """The project's settings."""
+
+    def start(
+        self,
+        extra: Mapping[str, str] | None = None,
+        *,
+        folder: Path = Path("/"),
+        terminal: Terminal | None = None,
+        command: str | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Run the start command, the project's own by default, from ``folder``, in ``terminal`` or in none.
+
+        Return at once.
+        """
+
+    def processes(self) -> Processes:
+        """Return the processes of the app now; sets are empty where nothing runs, the manager is 0."""
+
+    def proxy_pids(self) -> frozenset[int]:
+        """Return the processes of the proxy now."""
+
+    def is_running(self) -> bool:
+        """Tell whether the manager says that all of the app and the proxy are up."""
+
+    def app_has_failed(self) -> bool:
+        """Tell whether the manager says that the app, or one of its processes, has ended or does not come up."""
+
+    def has_given_up(self) -> bool:
+        """Tell whether the manager says that it tries no more to start the app or the proxy."""
+
+    def state(self) -> str:
+        """Return what the manager says, for messages."""
+
+    def stop_app(self) -> None:
+        """Stop the app (not the proxy) through the manager; return when the manager says that it is done."""
+
+    def start_app(self) -> None:
+        """Start the app through the manager and return at once."""
+
+    def log_files(self) -> list[Path]:
+        """Return the files that manager, app and proxy write their logs to."""
+
+    def log_tail(self, lines: int = 5) -> str:
+        """Return the last lines of the logs of manager and app."""
+
+    def advice(self, check_id: str) -> list[Advice]:
+        """Return where in the project's own files a failed check is usually mended."""

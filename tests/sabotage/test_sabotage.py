@@ -1,0 +1,148 @@
+"""Each check can fail: a broken project makes exactly the named checks fail, and the unbroken one none."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import https
+import memory
+import previous_steps
+import pytest
+import replication
+import resources
+import restarts
+import startup
+import variations
+from harness import SECOND_TRY, Sabotage, Verdict, run_deploycheck
+
+from pytest_deploycheck.check import Concept, all_checks
+
+MODULES = (https, startup, restarts, replication, memory, previous_steps, resources, variations)
+RECORDS = [record for module in MODULES for record in module.SABOTAGES]
+HOME = {record.id: module.__name__ for module in MODULES for record in module.SABOTAGES}
+TAKE_SECONDS = {"MEM005", "RES001", "RES005", "RES007"}
+
+
+def proofs() -> list[Sabotage]:
+    """Return for each check the first record that only this check catches."""
+    alone = {min(record.caught_by): record for record in reversed(RECORDS) if len(record.caught_by) == 1}
+    return list(alone.values())
+
+
+def quick(concept: str) -> set[str]:
+    """Return the IDs of a concept's checks that only ask the running stack, in a moment."""
+    return {
+        check.id
+        for check in all_checks()
+        if check.concept.slug == concept
+        and set(inspect.signature(check.function).parameters) <= {"stack", "note"}
+    } - TAKE_SECONDS
+
+
+def selection(record: Sabotage, *, everything: bool) -> list[str]:
+    """Return which checks a record's run is limited to: those that it can touch, and that cost little.
+
+    On a broken project these are the checks that catch it, and the quick ones of the same concepts; on a right
+    variation all of the concepts that it touches. ``--sabotage-full``, which runs each night, asks for all checks.
+    """
+    if everything:
+        return []
+    concepts = set(record.touches or (HOME[record.id],))
+    chosen = concepts
+    if record.caught_by:
+        concepts |= {Concept.of(found).slug for found in record.caught_by}
+        chosen = record.caught_by.union(*(quick(concept) for concept in concepts))
+    return [f"--deploycheck-select={','.join(sorted(chosen))}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_unbroken_project_passes_everything(server: str, broken: Callable[[Sabotage], Path]) -> None:
+    """The generated project is green with each server."""
+    verdict = run_deploycheck(broken(Sabotage(id="none", changes=(), caught_by=frozenset(), server=server)))
+    assert verdict.ids("passed") == {record.id for record in all_checks()}, verdict.explain()
+    assert verdict.exit_status == 0, verdict.output
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a proof of each check and all right variations, or all records, as the options say."""
+    if "record" in metafunc.fixturenames:
+        options, proven = metafunc.config.option, proofs()
+        everything = options.sabotage_all or options.sabotage_full
+        chosen = [record for record in RECORDS if everything or record in proven or not record.caught_by]
+        metafunc.parametrize("record", chosen, ids=lambda record: record.id)
+
+
+@pytest.mark.slow
+@pytest.mark.sabotage
+def test_sabotage_is_caught_by_exactly(
+    record: Sabotage,
+    broken: Callable[[Sabotage], Path],
+    pytestconfig: pytest.Config,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """A broken project makes exactly the named checks fail, and a right variation none.
+
+    These runs share a machine that may be busy, so a record gets a second try. Each is told at the end of the session,
+    and more than a few of them fail it: see conftest.py.
+    """
+    project = broken(record)
+    arguments = selection(record, everything=pytestconfig.option.sabotage_full)
+    verdict = run_deploycheck(project, *arguments, cpus=record.cpus)
+    if not is_exact(verdict, record):
+        record_property(SECOND_TRY, verdict.explain())
+        verdict = run_deploycheck(project, *arguments, cpus=record.cpus)
+    assert is_exact(verdict, record), verdict.explain()
+
+
+def is_exact(verdict: Verdict, record: Sabotage) -> bool:
+    """Tell whether exactly the named checks failed, or warned, and the exit status says so."""
+    should = {check.id for check in all_checks() if check.should}
+    return (
+        verdict.ids("failed") == record.caught_by - should
+        and verdict.ids("warned") == record.caught_by & should
+        and verdict.exit_status == (1 if record.caught_by - should else 0)
+    )
+
+
+def test_each_check_has_a_sabotage_of_its_own() -> None:
+    """For each check there is a change that makes only this check fail."""
+    alone = {min(record.caught_by) for record in proofs()}
+    assert alone == {record.id for record in all_checks()}
+
+
+def test_names_are_unique() -> None:
+    """Two records with one name would hide each other in reports."""
+    names = [record.id for record in RECORDS]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_there_are_enough_of_each_kind() -> None:
+    """Many ways to break each concept, and many right ways that must not be called broken."""
+    caught = Counter(Concept.of(found) for record in RECORDS for found in record.caught_by)
+    assert len(RECORDS) >= 100
+    assert min(caught[concept] for concept in Concept) >= 3
+    assert sum(not record.caught_by for record in RECORDS) >= 30
+
+
+def test_each_record_names_what_it_touches() -> None:
+    """A typing error would run no check at all, or the wrong ones."""
+    known = {concept.slug for concept in Concept} | {check.id for check in all_checks()}
+    for record in RECORDS:
+        assert set(record.touches or (HOME[record.id],)) <= known, record.id
+
+
+def test_each_record_fits_the_template(baked: Callable[..., Path], tmp_path: Path) -> None:
+    """A change of the template that a record no longer fits is seen here, also if the record runs only at night."""
+    for number, record in enumerate(RECORDS):
+        target = tmp_path / str(number)
+        shutil.copytree(
+            baked(app_server=record.server, **dict(record.answers)),
+            target,
+            ignore=shutil.ignore_patterns(".venv", "var", "__pycache__"),
+        )
+        record.apply(target)

@@ -1,0 +1,148 @@
+"""Write what README.md and docs/ take from the code: the list of checks, and each check's paragraph.
+
+`--check` writes nothing and fails when something is stale. In both modes each check must have its heading in
+its concept's chapter, and each heading without a check must be marked as planned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steps import StepError, exit_code_of, say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_deploycheck.check import Check
+
+ROOT = Path(__file__).resolve().parent.parent
+CHAPTERS = ("https", "startup", "restarts", "replication", "memory", "previous_steps", "resources")
+LIST_BEGIN, LIST_END = "<!-- checks:begin -->", "<!-- checks:end -->"
+PLANNED = "*Planned.*"
+SECTION = re.compile(
+    r"^### (?P<id>[A-Z]+\d+): (?P<title>.+) \{#(?P=id)\}\n(?P<body>.*?)(?=^#{1,3} |\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def checks_of_the_plugin() -> list[Check]:
+    """Return every check that the plugin has."""
+    try:
+        from pytest_deploycheck.check import all_checks
+
+        return all_checks()
+    except ImportError as error:
+        raise StepError(f"error: the checks cannot be listed: {error}") from None
+
+
+def as_sentence(text: str) -> str:
+    """Return a line of the code as a sentence."""
+    text = text.strip().removesuffix(".")
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def list_of_checks(checks: Iterable[Check]) -> str:
+    """Return the table for the README."""
+    lines = ["| Concept | ID | Promise |", "|---|---|---|"]
+    shown = None
+    for check in checks:
+        concept = check.concept
+        name = "" if concept is shown else f"[{concept.title}](docs/{concept.slug}.md)"
+        shown = concept
+        lines.append(f"| {name} | {check.id} | {check.title} |")
+    return "\n".join(lines)
+
+
+def with_list(readme: str, checks: Iterable[Check]) -> str:
+    """Return the README with the present list between its markers."""
+    head, begin, rest = readme.partition(LIST_BEGIN)
+    _, end, tail = rest.partition(LIST_END)
+    if not (begin and end):
+        raise StepError(f"error: README.md needs the lines {LIST_BEGIN} and {LIST_END}")
+    return f"{head}{begin}\n{list_of_checks(checks)}\n{end}{tail}"
+
+
+def paragraph(check: Check) -> str:
+    """Return what a chapter takes from the code."""
+    return (
+        f"<!-- check:{check.id} -->\n"
+        f"**What is done.** {as_sentence(check.act)}\n\n"
+        f"**What must be seen.** {as_sentence(check.expect)}\n\n"
+        f"**If it fails.** {as_sentence(check.fix)}\n"
+        "<!-- /check -->"
+    )
+
+
+def with_paragraphs(chapter: str, checks: Sequence[Check]) -> str:
+    """Return a chapter with the present titles and paragraphs of its checks."""
+    by_id = {check.id: check for check in checks}
+
+    def renewed(section: re.Match[str]) -> str:
+        check = by_id.get(section["id"])
+        if check is None:
+            return section[0]
+        block = rf"<!-- check:{check.id} -->.*?<!-- /check -->"
+        body = re.sub(block, lambda _: paragraph(check), section["body"], flags=re.DOTALL)
+        return f"### {check.id}: {check.title} {{#{check.id}}}\n{body}"
+
+    return SECTION.sub(renewed, chapter)
+
+
+def problems_of(name: str, chapter: str, checks: Iterable[Check]) -> list[str]:
+    """Return what is wrong with the headings of a chapter."""
+    sections = list(SECTION.finditer(chapter))
+    by_id = {section["id"]: section["body"] for section in sections}
+    implemented = {check.id for check in checks}
+    problems = [
+        f"{check_id} has no section: write `### {check_id}: its title {{#{check_id}}}`"
+        for check_id in sorted(implemented - by_id.keys())
+    ]
+    for check_id, body in by_id.items():
+        planned = body.lstrip().startswith(PLANNED)
+        if check_id not in implemented and not planned:
+            problems.append(f"{check_id} has no check: begin its section with {PLANNED}")
+        if check_id in implemented and planned:
+            problems.append(f"{check_id} is marked as planned and has a check")
+        if check_id in implemented and not planned and f"<!-- check:{check_id} -->" not in body:
+            problems.append(f"{check_id} needs the lines <!-- check:{check_id} --> and <!-- /check -->")
+    if len(by_id) != len(sections):
+        problems.append("an ID has two sections")
+    return [f"docs/{name}.md: {problem}" for problem in problems]
+
+
+def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list[str]]:
+    """Return the files as they should be, and what a program cannot put right."""
+    files = {root / "README.md": with_list((root / "README.md").read_text(encoding="utf-8"), checks)}
+    problems = []
+    for name in CHAPTERS:
+        path = root / "docs" / f"{name}.md"
+        of_chapter = [check for check in checks if check.concept.slug == name]
+        files[path] = with_paragraphs(path.read_text(encoding="utf-8"), of_chapter)
+        problems += problems_of(name, files[path], of_chapter)
+    return files, problems
+
+
+def main() -> int:
+    """Write the files, or compare them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when something is stale")
+    check_only = parser.parse_args().check
+    files, problems = generate(ROOT, checks_of_the_plugin())
+    stale = [path for path, text in files.items() if path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if check_only:
+            problems.append(f"{path.relative_to(ROOT)} is stale: run `make generate` and commit the result")
+        else:
+            path.write_text(files[path], encoding="utf-8")
+            say(f"wrote {path.relative_to(ROOT)}")
+    for problem in problems:
+        say(f"error: {problem}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))

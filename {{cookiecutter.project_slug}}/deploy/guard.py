@@ -1,0 +1,112 @@
+"""Looks after the workers: replaces one that hangs, recycles one that leaks, ends one before memory runs out.
+
+It only sends signals; whoever started a worker starts the next one. Each worker has a file in HEARTBEAT_DIR, named by
+its pid and the time of its start, and touches it every second from its event loop.
+"""
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+HEARTBEATS = Path(os.environ["HEARTBEAT_DIR"])
+COUNT = int(os.environ["WEB_CONCURRENCY"])
+LIMIT_MB = int(os.environ["MEMORY_LIMIT_MB"])
+
+# A worker whose event loop has not moved for so long is killed (RST004).
+HANG_S = 10
+# A worker that holds more than its share is asked to finish its requests and go (MEM003).
+SHARE_MB = 0.7 * LIMIT_MB / COUNT
+# But not one that is hardly larger than when it was new: its successor would be no smaller (MEM001).
+GROWN = 1.5
+
+
+def memory_mb(pid: int) -> float:
+    """Measure a process: what it shares with others counts in part (PSS); 0 if it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return sum(map(int, re.findall(r"^(?:Pss|SwapPss): +(\d+)", text, re.MULTILINE))) / 1024
+
+
+class Worker:
+    """One worker, as it was seen last."""
+
+    def __init__(self, file: Path) -> None:
+        """Know it by its file."""
+        self.file = file
+        self.pid, self.started = file.name.split("-")
+        self.parent = 0
+        self.beat, self.beat_seen = 0.0, 0.0
+        self.size_mb, self.new_mb = 0.0, 0.0
+        self.asked_to_go = False
+
+    def look(self) -> bool:
+        """Take its pulse and measure it; say whether it lives."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
+            beat = self.file.stat().st_mtime
+            self.new_mb = self.new_mb or float(self.file.read_text() or 0)
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        self.parent, self.size_mb = int(stat[1]), memory_mb(int(self.pid))
+        if not self.new_mb:
+            self.new_mb = self.size_mb
+            with suppress(OSError):  # the disk may be full
+                self.file.write_text(f"{self.new_mb:.1f}")  # for the guard after this one
+        if beat != self.beat:
+            self.beat, self.beat_seen = beat, time.monotonic()  # no matter if somebody sets the clock of the files
+        return stat[19] == self.started and stat[0] != "Z"
+
+    def send(self, number: signal.Signals, why: str) -> None:
+        """Send a signal, and say so (MEM006)."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        message = f"{number.name} to worker {self.pid}, which holds {self.size_mb:.0f} MiB: {why}"
+        sys.stdout.write(json.dumps({"time": now, "level": "warning", "logger": "guard", "message": message}) + "\n")
+        sys.stdout.flush()
+        with suppress(ProcessLookupError):
+            os.kill(int(self.pid), number)
+
+
+def act(workers: list[Worker], wanted: int) -> int:
+    """Do what is needed, to one of them; return how many must be there before the next may be asked to go (MEM004)."""
+    for worker in workers:
+        if time.monotonic() - worker.beat_seen > HANG_S:
+            worker.send(signal.SIGKILL, f"its event loop has not moved for {HANG_S} s")
+            return wanted
+    parents = {worker.parent for worker in workers} - {os.getppid()}  # the server's, not Supervisor
+    total = sum(worker.size_mb for worker in workers) + sum(map(memory_mb, parents))
+    biggest = max(workers, key=lambda worker: worker.size_mb)
+    if biggest.size_mb < GROWN * biggest.new_mb:
+        return wanted
+    if total > LIMIT_MB:
+        # There is a limit, and it bites (MEM002).
+        biggest.send(signal.SIGKILL, f"all together hold {total:.0f} MiB, the limit is {LIMIT_MB}")
+    elif biggest.size_mb > SHARE_MB and len(workers) >= wanted and not any(worker.asked_to_go for worker in workers):
+        biggest.asked_to_go = True
+        biggest.send(signal.SIGTERM, f"its share of the limit of {LIMIT_MB} is {SHARE_MB:.0f}")
+        return min(COUNT, len(workers))
+    return wanted
+
+
+def main() -> None:
+    """Look and act, for ever."""
+    known: dict[Path, Worker] = {}
+    wanted = 0
+    while True:
+        known = {file: known.get(file) or Worker(file) for file in HEARTBEATS.iterdir()}
+        for file, worker in list(known.items()):
+            if not worker.look():
+                known.pop(file).file.unlink(missing_ok=True)
+        if known:
+            wanted = act(list(known.values()), wanted)
+        time.sleep(0.5)
+
+
+main()

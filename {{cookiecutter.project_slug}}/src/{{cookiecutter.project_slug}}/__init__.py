@@ -1,0 +1,1 @@
+"""An HTTP API for notes."""

@@ -1,0 +1,59 @@
+"""The application: its routes, and what happens around every request."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from {{ cookiecutter.project_slug }} import health, metrics, notes
+from {{ cookiecutter.project_slug }}.database import create_engine
+from {{ cookiecutter.project_slug }}.heartbeat import beating
+from {{ cookiecutter.project_slug }}.observation import ObservationMiddleware
+from {{ cookiecutter.project_slug }}.overload import OverloadMiddleware
+from {{ cookiecutter.project_slug }}.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+THREADS = 4
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Run once in each worker. What is needed once for a deployment is in `deploy/previous-steps` (REP005)."""
+    # Plain `def` routes wait for one of these. More of them would only take the CPU from the event loop (RES003).
+    current_default_thread_limiter().total_tokens = THREADS
+    metrics.register_worker()
+    app.state.outdated_revisions = health.outdated_revisions()
+    app.state.engine = create_engine(app.state.settings.database_url)
+    logger.info("worker started")
+    with beating():
+        yield
+    await app.state.engine.dispose()
+    logger.info("worker stopped")
+
+
+async def server_error(_request: Request, _error: Exception) -> JSONResponse:
+    """Tell the client nothing of an error but that there was one; the log has it all (RST005 BOOT008)."""
+    return JSONResponse({"detail": "internal server error"}, status_code=500)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application for these settings; nothing is opened before it starts."""
+    app = FastAPI(
+        title="{{ cookiecutter.project_name }}",
+        lifespan=lifespan,
+        exception_handlers={Exception: server_error},
+    )
+    app.state.settings = settings
+    app.include_router(notes.router)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.add_middleware(OverloadMiddleware)
+    app.add_middleware(ObservationMiddleware)
+    # Added last, so it is outermost. Right only because nobody but the proxy can open the app's socket (TLS005 TLS006).
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="*")
+    return app

@@ -1,0 +1,36 @@
+"""A sign of life of each worker, which `deploy/guard.py` watches in HEARTBEAT_DIR."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+EVERY_S = 1
+
+
+@contextmanager
+def beating() -> Iterator[None]:
+    """Touch a file from the event loop again and again: when the loop hangs, the file grows old (RST004)."""
+    folder = os.environ.get("HEARTBEAT_DIR")
+    if folder is None:  # nobody watches, in tests for example
+        yield
+        return
+    pid = os.getpid()
+    started = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19]
+    file = Path(folder, f"{pid}-{started}")  # a number may be used again after a death; number and start never are
+    task = asyncio.create_task(_beat(file))
+    yield
+    task.cancel()
+    file.unlink(missing_ok=True)
+
+
+async def _beat(file: Path) -> None:
+    while True:
+        _touch(file)
+        await asyncio.sleep(EVERY_S)
+
+
+def _touch(file: Path) -> None:
+    with suppress(OSError):
+        file.touch()

@@ -1,0 +1,9 @@
+"""What the server imports: the app with this deployment's settings."""
+
+from {{ cookiecutter.project_slug }} import logs
+from {{ cookiecutter.project_slug }}.application import create_app
+from {{ cookiecutter.project_slug }}.settings import load
+
+settings = load()
+logs.configure(settings.log_level)
+app = create_app(settings)

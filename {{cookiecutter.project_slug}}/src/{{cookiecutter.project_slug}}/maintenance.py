@@ -1,0 +1,12 @@
+"""What is done once for a deployment, however many workers it has: `deploy/previous-steps` does it (REP005)."""
+
+import sqlite3
+from contextlib import closing
+
+from sqlalchemy import make_url
+
+
+def maintain(database_url: str) -> None:
+    """Let SQLite count again what is in its tables, as far as that has changed: so it chooses the right index."""
+    with closing(sqlite3.connect(str(make_url(database_url).database), timeout=60)) as connection:
+        connection.execute("PRAGMA optimize=0x10002")

@@ -1,0 +1,68 @@
+"""The values of a deployment: from the environment, else from `.env`, all checked before anything starts."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from {{ cookiecutter.project_slug }} import cpus
+
+TOKEN_LENGTH = 20
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _number_of_workers(value: object) -> object:
+    return cpus.available() if value == "auto" else value
+
+
+class Settings(BaseSettings):
+    """One field for each line of `.env`, also for those that only Supervisor or Caddy read: a mistake is told early."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = "production"
+    domain: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
+    path_prefix: str = Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    http_port: Port
+    https_port: Port
+    api_token: SecretStr
+    database_url: str
+    web_concurrency: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=256)]
+    memory_limit_mb: int = Field(ge=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("api_token")
+    @classmethod
+    def _strong(cls, token: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("environment") != "development" and len(token.get_secret_value()) < TOKEN_LENGTH:
+            raise ValueError(f"it needs at least {TOKEN_LENGTH} random characters outside development")
+        return token
+
+    @field_validator("database_url")
+    @classmethod
+    def _sqlite_file(cls, value: str) -> str:
+        try:
+            url = make_url(value)
+        except ArgumentError:
+            raise ValueError("it is no database URL such as sqlite+aiosqlite:///var/data/app.db") from None
+        if url.drivername != "sqlite+aiosqlite" or url.database in {None, "", ":memory:"}:
+            raise ValueError("it must name a file, such as sqlite+aiosqlite:///var/data/app.db")
+        return value
+
+
+def load() -> Settings:
+    """Read the settings, or end the process with one line for each that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SystemExit("\n".join(map(_line, error.errors(include_url=False)))) from None
+
+
+def _line(problem: ErrorDetails) -> str:
+    name = str(problem["loc"][0]).upper()
+    if problem["type"] == "missing":
+        return f"{name} is missing: write it into .env, or set it in the environment"
+    return f"{name} is wrong in .env or in the environment: {problem['msg'].removeprefix('Value error, ')}"

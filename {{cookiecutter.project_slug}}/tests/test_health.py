@@ -1,0 +1,38 @@
+"""Alive and ready."""
+
+from pathlib import Path
+
+from alembic import command
+from conftest import alembic_config, connected
+from fastapi.testclient import TestClient
+
+
+def test_ready_when_the_database_answers(client: TestClient) -> None:
+    """Both are well after a start."""
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_alive_but_not_ready_without_database(client: TestClient, database: Path) -> None:
+    """A database that goes and comes back needs no restart, and no empty one takes its place."""
+    away = database.rename(database.with_suffix(".away"))
+    assert client.get("/health/live").status_code == 200
+    assert client.get("/health/ready").status_code == 503
+    assert not database.exists()
+    away.rename(database)
+    assert client.get("/health/ready").status_code == 200
+
+
+def test_not_ready_before_the_schema_is(client: TestClient, database: Path) -> None:
+    """An older schema is told from the one that this release needs."""
+    command.downgrade(alembic_config(database), "-1")
+    response = client.get("/health/ready")
+    assert response.status_code == 503
+    assert response.json()["reason"].endswith("run deploy/previous-steps")
+
+
+def test_ready_on_the_schema_of_a_newer_release(client: TestClient, database: Path) -> None:
+    """The running release serves on while a newer one has migrated already."""
+    with connected(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'of a newer release'")
+    assert client.get("/health/ready").status_code == 200

@@ -1,0 +1,86 @@
+"""Values of a deployment that are wrong stop the start with one line each."""
+
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.project_slug }} import settings
+
+GOOD = {
+    "ENVIRONMENT": "production",
+    "DOMAIN": "notes.example.com",
+    "PATH_PREFIX": "/api",
+    "HTTP_PORT": "80",
+    "HTTPS_PORT": "443",
+    "API_TOKEN": "long enough to be random",
+    "DATABASE_URL": "sqlite+aiosqlite:///var/data/notes.db",
+    "WEB_CONCURRENCY": "2",
+    "MEMORY_LIMIT_MB": "512",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Read no `.env` but the test's own, and start from good values."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_good_values_are_read() -> None:
+    """What the environment says is what the app gets."""
+    assert settings.load().web_concurrency == 2
+
+
+def test_environment_beats_dotenv(tmp_path: Path) -> None:
+    """A line of `.env` is only a default."""
+    (tmp_path / ".env").write_text("WEB_CONCURRENCY=9\nLOG_LEVEL=DEBUG\n")
+    loaded = settings.load()
+    assert (loaded.web_concurrency, loaded.log_level) == (2, "DEBUG")
+
+
+@pytest.mark.parametrize("name", [name for name in GOOD if name != "ENVIRONMENT"])
+def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback: the name, and what to do."""
+    monkeypatch.delenv(name)
+    with pytest.raises(SystemExit, match=rf"\A{name} is missing: .*\Z"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("API_TOKEN", "change-me"),
+        ("DATABASE_URL", "garbage"),
+        ("DATABASE_URL", "postgresql://user:secret@host/notes"),
+        ("DATABASE_URL", "sqlite+aiosqlite://"),
+        ("DOMAIN", "https://notes.example.com"),
+        ("ENVIRONMENT", "test"),
+        ("HTTPS_PORT", "65536"),
+        ("PATH_PREFIX", "/api/"),
+        ("WEB_CONCURRENCY", "0"),
+    ],
+)
+def test_wrong_value_is_named_but_not_shown(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, and no secret in it."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=rf"\A{name} is wrong .*\Z") as refused:
+        settings.load()
+    assert "secret" not in str(refused.value)
+    assert "change-me" not in str(refused.value)
+
+
+def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to start five times."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "many")
+    monkeypatch.delenv("API_TOKEN")
+    with pytest.raises(SystemExit) as refused:
+        settings.load()
+    assert len(str(refused.value).splitlines()) == 2
+
+
+def test_weak_token_will_do_for_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On one's own machine it need not be strong."""
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("API_TOKEN", "x")
+    assert settings.load().api_token.get_secret_value() == "x"
