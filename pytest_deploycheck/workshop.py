@@ -48,6 +48,12 @@ class SteadyStack:
             finally:
                 self.was_started.set()
 
+    @property
+    def start_so_far(self) -> Start | None:
+        """What is known of the first start, for who must neither wait for it nor begin it."""
+        seen = self.__dict__.get("_first_start")
+        return seen if isinstance(seen, Start) else None
+
     @cached_property
     def _first_start(self) -> Start | StackError:
         try:

@@ -8,8 +8,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pytest_deploycheck.start import Start
-
 if TYPE_CHECKING:
     from pytest_deploycheck.outcome import Result
     from pytest_deploycheck.workshop import Workshop
@@ -32,10 +30,10 @@ class Clock:
         wall_s = time.monotonic() - self._began
         cpu_s = _cpu_s() - self._cpu_s + workshop.orphaned_cpu_s
         cores = len(os.sched_getaffinity(0))
-        start = workshop.gentle.first_start if workshop.gentle.was_started.is_set() else None
+        start = workshop.gentle.start_so_far
         return {
             "wall_s": round(wall_s, 3),
-            "cold_start_s": round(start.ready_s, 3) if isinstance(start, Start) and start.ready_s else None,
+            "cold_start_s": round(start.ready_s, 3) if start and start.ready_s else None,
             "cpu_s": round(cpu_s, 3),
             "cores": cores,
             "cpu_share": round(cpu_s / (cores * wall_s), 3),

