@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,6 @@ class DeploycheckSession:
         self.settings = settings
         self.workshop = Workshop(settings)
         self.results = Results(settings)
-        self.began = time.monotonic()
         self.clock = Clock()
 
     @pytest.hookimpl(tryfirst=True)
@@ -164,7 +162,7 @@ class DeploycheckSession:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         folder = self.config.option.deploycheck_report
         if folder:
-            json_report.write(Path(folder), self.results, time.monotonic() - self.began)
+            json_report.write(Path(folder), self.results, self.clock.wall_s)
 
     def pytest_unconfigure(self) -> None:
         """End everything that runs, also where the session never began or was interrupted."""

@@ -107,11 +107,6 @@ def _start(workshop: Workshop, copy: ProjectCopy, unit: Unit) -> tuple[Finished 
 
 def _complaints(copy: ProjectCopy, unit: Unit) -> str:
     """Return what ``systemd-analyze`` says of a unit; nothing where it is not installed. Its status tells little."""
-    try:
-        done = copy.call(
-            f"systemd-analyze verify --man=no --recursive-errors=no {shlex.quote(str(unit.file))}"
-        )
-    except FileNotFoundError:
-        return ""
+    done = copy.call(f"systemd-analyze verify --man=no --recursive-errors=no {shlex.quote(str(unit.file))}")
     lines = done.output.replace(str(unit.file), unit.name).splitlines()
     return "\n".join(line for line in lines if line.startswith(unit.name))

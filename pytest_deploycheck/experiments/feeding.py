@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from dataclasses import dataclass
 
@@ -12,8 +11,9 @@ import psutil
 
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable, NotVerified
-from pytest_deploycheck.probes.events import Event
+from pytest_deploycheck.probes.events import SHUT_DOWN
 from pytest_deploycheck.probes.http import is_good, timed
+from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.memory import MIB, mib, proportional
 from pytest_deploycheck.probes.processes import Processes, alive, kill
@@ -76,26 +76,18 @@ def overfeed(workshop: Workshop) -> Overfed:
     size_mb = GREED * limit_mb
     if size_mb * MIB > psutil.virtual_memory().available / 2:
         raise NotVerified(f"this machine has not enough free memory to fill {size_mb:.0f} MiB")
-    began = time.monotonic()
-
-    def send() -> None:
-        path = f"{MARK}allocate?mb={size_mb}&step_mb={size_mb / STEPS}&seconds={BITE_DEADLINE_S}"
-        with stack.entry.client(timeout_s=2 * BITE_DEADLINE_S) as client:
-            timed(stack.entry, client, path, method="POST")
-
-    def filled() -> list[Event]:
-        return stack.copy.events.named("allocate", since=began)
-
-    def refused() -> bool:
-        return bool(stack.copy.events.named("allocate.refused", since=began))
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    events = wait_for(filled, bool, deadline_s=BITE_DEADLINE_S)
-    victim = events[0].pid if events else 0
-    wait_for(lambda: refused() or not alive({victim}), bool, deadline_s=BITE_DEADLINE_S)
-    stopped, took_s = not alive({victim}), time.monotonic() - began
-    kill({victim} if events and not stopped else ())  # it gives its memory back
+    bite = InFlight(
+        stack,
+        "allocate",
+        f"mb={size_mb}&step_mb={size_mb / STEPS}&seconds={BITE_DEADLINE_S}",
+        method="POST",
+        timeout_s=2 * BITE_DEADLINE_S,
+        begin_deadline_s=BITE_DEADLINE_S,
+    )
+    victim = bite.worker
+    wait_for(lambda: bite.events("refused") or not alive({victim}), bool, deadline_s=BITE_DEADLINE_S)
+    stopped, took_s = not alive({victim}), time.monotonic() - bite.sent_at
+    kill({victim} if victim and not stopped else ())  # it gives its memory back
     recovered = wait_for(
         lambda: (
             len(stack.processes().workers - {victim}) >= len(before.workers)
@@ -110,13 +102,16 @@ def overfeed(workshop: Workshop) -> Overfed:
         steps=(f"a request let worker {victim} fill up to {size_mb:.0f} MiB",),
         limit_mb=limit_mb,
         victim=victim,
-        filled_mb=max((event.data["mb"] for event in filled()), default=0),
+        filled_mb=max((event.data["mb"] for event in bite.events()), default=0),
         stopped=stopped,
-        refused=refused(),
+        refused=bool(bite.events("refused")),
         took_s=took_s,
         before=before,
         after=after,
-        others=before.workers - {victim} - after.workers - _shut_down(stack, since=began),
+        others=before.workers
+        - {victim}
+        - after.workers
+        - stack.copy.events.pids(SHUT_DOWN, since=bite.sent_at),
         recovered=recovered,
     )
 
@@ -174,7 +169,7 @@ def leak(workshop: Workshop) -> Leaked:
     peak_mb, fewest, leaking = 0.0, len(before.workers), list[TimeLine]()
 
     def shut_down() -> frozenset[int]:
-        return _shut_down(stack, since=began)
+        return stack.copy.events.pids(SHUT_DOWN, since=began)
 
     def leak_some(client: httpx2.Client) -> bool:
         """Leak if all workers are there; tell whether it is enough."""
@@ -217,13 +212,6 @@ def leak(workshop: Workshop) -> Leaked:
         leaking=TimeLine(tuple(answer for line in leaking for answer in line.answers)),
         traffic=traffic.time_line,
         took_s=took_s,
-    )
-
-
-def _shut_down(stack: Stack, *, since: float) -> frozenset[int]:
-    """Return the processes that ended with grace: their lifespan shutdown ran."""
-    return frozenset(
-        event.pid for event in stack.copy.events.named("lifespan.shutdown.complete", since=since)
     )
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.experiments.late import LateDatabase, start_before_database
 from pytest_deploycheck.experiments.starts import served
-from pytest_deploycheck.probes.http import timed
-from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.processes import Processes, alive, kill
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
@@ -68,7 +66,8 @@ def _hang(start: Start) -> Hung:
     workers()
     before = stack.processes()
     began, victims = time.monotonic(), {}
-    blocked = _block(stack, deadline_s)
+    block = InFlight(stack, "block", f"seconds={deadline_s + 5}", method="POST", timeout_s=deadline_s)
+    blocked = block.worker
     victims["a blocked event loop"] = blocked
     if others := before.workers - {blocked}:
         victims["SIGSTOP"] = min(others)
@@ -88,19 +87,6 @@ def _hang(start: Start) -> Hung:
         after=stack.processes(),
         recovered=recovered,
     )
-
-
-def _block(stack: Stack, seconds: float) -> int:
-    """Let a request block its worker's event loop; return the worker."""
-
-    def send() -> None:
-        with stack.entry.client(timeout_s=seconds) as client:
-            timed(stack.entry, client, f"{MARK}block?seconds={seconds + 5}", method="POST")
-
-    since = time.monotonic()
-    threading.Thread(target=send, daemon=True).start()
-    events = wait_for(lambda: stack.copy.events.named("block", since=since), bool, deadline_s=5)
-    return events[0].pid if events else 0
 
 
 def _watch(victims: dict[str, int], began: float, deadline_s: float) -> dict[str, float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import httpx2
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable
 from pytest_deploycheck.probes.http import Answer, timed
-from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.tls import served_certificate
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
@@ -69,27 +68,18 @@ def renew_certificate(workshop: Workshop) -> Renewed:
         raise Blocked("the proxy serves no certificate of a CA (see TLS002)")
     if config.renewal_hook is None and files.renews_itself:
         raise NotApplicable("the proxy renews its certificates itself, and renewal_hook is not set")
-    slow: list[Answer] = []
-
-    def send_slow_request() -> None:
-        with entry.client() as client:
-            slow.append(timed(entry, client, f"{MARK}hold?seconds={SLOW_REQUEST_S}"))
-
-    thread = threading.Thread(target=send_slow_request, daemon=True)
     with PatientTraffic(entry, config.requests.live, clients=CLIENTS, pause_s=0.05) as traffic:
         traffic.wait_for_good(3 * CLIENTS)
-        sent_at = time.monotonic()
-        thread.start()
-        wait_for(lambda: stack.copy.events.named("hold", since=sent_at), bool, deadline_s=5, every_s=0.05)
+        slow = InFlight(stack, "hold", f"seconds={SLOW_REQUEST_S}")
         new, at = files.issue(stack.copy.run.ca, config.domain), time.monotonic()
-        hook = _run(stack, config.renewal_hook) if config.renewal_hook else None
+        hook = stack.copy.call(config.renewal_hook, stack.environment) if config.renewal_hook else None
         served = wait_for(
             lambda: served_certificate(entry.https_port, config.domain),
             lambda seen: seen == new,
             deadline_s=SERVED_DEADLINE_S,
         )
         served_s = time.monotonic() - at if served == new else None
-        thread.join()
+        slow.answer()
         traffic.wait_for_good(3 * CLIENTS, deadline_s=3)
     return Renewed(
         stack=stack,
@@ -100,14 +90,6 @@ def renew_certificate(workshop: Workshop) -> Renewed:
         ),
         hook=hook,
         served_s=served_s,
-        slow=slow[0],
+        slow=slow.answer(),
         traffic=traffic.time_line,
     )
-
-
-def _run(stack: Stack, command: str) -> Finished:
-    """Run a command that may not even be there."""
-    try:
-        return stack.copy.call(command, stack.environment)
-    except OSError as error:
-        return Finished(command, 127, str(error))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 
 from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.probes.events import SHUT_DOWN
 from pytest_deploycheck.probes.http import Answer, is_good, timed
-from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.processes import Processes
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.ports import listener
@@ -81,21 +81,13 @@ def stop_and_start(workshop: Workshop) -> Stopped:
     before = stack.processes()
     others = stack.copy.pids() - before.tree
     proxy_before = listener(stack.entry.https_port)
-    slow: list[Answer] = []
     health = {"while it served": ask_health(stack, expected=True)}
-
-    def send_slow_request() -> None:
-        with stack.entry.client(timeout_s=SLOW_REQUEST_S + stack.stop_grace_s + 5) as client:
-            slow.append(timed(stack.entry, client, f"{MARK}hold?seconds={SLOW_REQUEST_S}"))
-
-    thread = threading.Thread(target=send_slow_request)
-    sent_at = time.monotonic()
-    thread.start()
-    wait_for(lambda: stack.copy.events.named("hold", since=sent_at), bool, deadline_s=5, every_s=0.05)
+    patience_s = SLOW_REQUEST_S + stack.stop_grace_s + 5
+    slow = InFlight(stack, "hold", f"seconds={SLOW_REQUEST_S}", timeout_s=patience_s)
     at = time.monotonic()
     stack.stop_app()
     took_s = time.monotonic() - at
-    thread.join()
+    slow.answer()
     left = wait_for(lambda: stack.copy.pids() - others, lambda pids: not pids, deadline_s=2)
     accepting = stack.upstream.accepts()
     with stack.entry.client() as client:
@@ -123,12 +115,10 @@ def stop_and_start(workshop: Workshop) -> Stopped:
         ),
         at=at,
         took_s=took_s,
-        slow=slow[0],
+        slow=slow.answer(),
         before=before,
         left=frozenset(left),
-        shut_down=frozenset(
-            event.pid for event in stack.copy.events.named("lifespan.shutdown.complete", since=at)
-        ),
+        shut_down=stack.copy.events.pids(SHUT_DOWN, since=at),
         while_down=while_down,
         accepting=accepting,
         back_s=back_s,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+SHUT_DOWN = "lifespan.shutdown.complete"
+
 
 @dataclass(frozen=True)
 class Event:
@@ -44,3 +46,7 @@ class Events:
     def named(self, name: str, *, since: float = 0.0, until: float = float("inf")) -> list[Event]:
         """Return the events of one name, from a time up to another (both ``time.monotonic()``)."""
         return [event for event in self.all() if event.name == name and since <= event.t <= until]
+
+    def pids(self, name: str, *, since: float = 0.0) -> frozenset[int]:
+        """Return the processes that had an event of one name, from a time (``time.monotonic()``) on."""
+        return frozenset(event.pid for event in self.named(name, since=since))

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
 
 from pytest_deploycheck.probes.inside.deploycheck_mark import DISK_SIGNAL
-from pytest_deploycheck.probes.processes import kill
-from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.probes.signals import obey
 from pytest_deploycheck.stacks.protocol import Stack
 
 FULL = Path("/dev/full")
@@ -58,14 +56,7 @@ def _aside(stack: Stack, file: Path) -> Path:
 def _tell(stack: Stack) -> None:
     """Let each process that has the probe look at the order; wait until all of them have."""
     pids = {pid for pid in stack.copy.pids() - stack.proxy_pids() if _catches(pid, DISK_SIGNAL)}
-    since = time.monotonic()
-    kill(pids, DISK_SIGNAL)
-    wait_for(
-        lambda: {event.pid for event in stack.copy.events.named("disk", since=since)},
-        lambda told: told >= {pid for pid in pids if psutil.pid_exists(pid)},
-        deadline_s=DEADLINE_S,
-        every_s=0.02,
-    )
+    obey(pids, DISK_SIGNAL, "disk", stack.copy.events, deadline_s=DEADLINE_S)
 
 
 def _catches(pid: int, number: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from pytest_deploycheck.probes.events import Events
 from pytest_deploycheck.probes.inside.deploycheck_mark import TIDY_SIGNAL
-from pytest_deploycheck.probes.processes import Memory, kill, memory
-from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.probes.processes import Memory, memory
+from pytest_deploycheck.probes.signals import obey
 
 TIDY_DEADLINE_S = 3.0
 KIB = 1024
@@ -101,13 +100,7 @@ def held(pids: Iterable[int], events: Events) -> dict[int, int]:
     parent counts the same before and after it is written to.
     """
     pids = frozenset(pids)
-    since = time.monotonic()
-    kill(pids, TIDY_SIGNAL)
-    wait_for(
-        lambda: {event.pid for event in events.named("tidy", since=since)},
-        lambda tidy: tidy >= pids,
-        deadline_s=TIDY_DEADLINE_S,
-    )
+    obey(pids, TIDY_SIGNAL, "tidy", events, deadline_s=TIDY_DEADLINE_S)
     found = {}
     for pid in sorted(pids):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):

@@ -22,12 +22,17 @@ class Clock:
         self._began = time.monotonic()
         self._cpu_s = _cpu_s()
 
+    @property
+    def wall_s(self) -> float:
+        """The time since then, in seconds."""
+        return time.monotonic() - self._began
+
     def read(self, workshop: Workshop) -> dict[str, object]:
         """Return the ``timings`` of ``report.json``.
 
         Call it when nothing runs any more: the kernel adds a process to its parent's account when it is reaped.
         """
-        wall_s = time.monotonic() - self._began
+        wall_s = self.wall_s
         cpu_s = _cpu_s() - self._cpu_s + workshop.orphaned_cpu_s
         cores = len(os.sched_getaffinity(0))
         start = workshop.gentle.start_so_far

@@ -210,14 +210,20 @@ class ProjectCopy:
     def call(
         self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S
     ) -> Finished:
-        """Run a command in the copy until it ends, or kill it after ``timeout_s`` seconds."""
-        process = self.run.popen(
-            self.argv(command),
-            cwd=self.root,
-            env=self.environment(extra),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        """Run a command in the copy until it ends, or kill it after ``timeout_s`` seconds.
+
+        One that cannot be run at all ends with status 127, as in a shell.
+        """
+        try:
+            process = self.run.popen(
+                self.argv(command),
+                cwd=self.root,
+                env=self.environment(extra),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        except OSError as error:
+            return Finished(command, 127, str(error))
         try:
             output, _ = process.communicate(timeout=timeout_s)
             status: int | None = process.returncode

@@ -189,7 +189,7 @@ class SupervisorStack:
         """Return the processes of the app now."""
         servers_up = self._children(self._app)
         tree = with_descendants(servers_up)
-        served = {event.pid for event in self.copy.events.named("worker")}
+        served = self.copy.events.pids("worker")
         return Processes(manager=self._manager_pid(), servers=servers_up, workers=tree & served, tree=tree)
 
     def proxy_pids(self) -> frozenset[int]:

@@ -22,6 +22,9 @@ REFUSE = (
     "\n            await refusal(scope, receive, send)\n        else:\n"
 )
 SUPERVISE = "exec supervisord -n -c deploy/supervisord.conf"
+WITH_ASYNCIO = Change(
+    file=OVERLOAD, old="from starlette.responses", new="import asyncio\n\nfrom starlette.responses"
+)
 
 SABOTAGES = [
     sabotage("each worker counts alone", START, DIRECTORY, f"# {DIRECTORY}", "RES001"),
@@ -182,13 +185,7 @@ SABOTAGES = [
         "        else:\n            while self.in_progress >= self.limit:\n                await asyncio.sleep(0.01)\n",
         "RES006",
         server="uvicorn",
-        more=(
-            Change(
-                file=OVERLOAD,
-                old="from starlette.responses",
-                new="import asyncio\n\nfrom starlette.responses",
-            ),
-        ),
+        more=(WITH_ASYNCIO,),
     ),
     sabotage(
         "refused after a long wait",
@@ -196,13 +193,7 @@ SABOTAGES = [
         REFUSE,
         f"            await asyncio.sleep(8)\n{REFUSE}",
         "RES006",
-        more=(
-            Change(
-                file=OVERLOAD,
-                old="from starlette.responses",
-                new="import asyncio\n\nfrom starlette.responses",
-            ),
-        ),
+        more=(WITH_ASYNCIO,),
     ),
     sabotage(
         "health is refused under load",

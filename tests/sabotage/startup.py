@@ -20,7 +20,6 @@ FOLDERS = "mkdir -p var/data var/log var/run\n"
 RUN = "exec dotenv run --no-override"
 END = '\' supervisord "$@"\n'
 SCHEMA = "if revision is not None and revision not in request.app.state.outdated_revisions:"
-IMPORT_FIRST = "import notes_api.main  #"
 
 SABOTAGES = [
     sabotage(

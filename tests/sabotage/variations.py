@@ -1,6 +1,7 @@
 """The same deployment, written in another way, and traps for who reads files instead of watching."""
 
 from harness import Change, Sabotage, sabotage
+from https import HTTP_SITE
 
 CADDY = "deploy/Caddyfile"
 CONF = "deploy/supervisord.conf"
@@ -22,14 +23,6 @@ LIMIT = "MEMORY_LIMIT_MB=512"
 TITLE = '        title="Notes API",\n'
 TRUST = '    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="*")\n'
 MAKE_APP = "app = create_app(settings)\n"
-HTTP_SITE = (
-    "# Plain HTTP only leads to HTTPS (TLS001), and only for this domain (TLS008).\n"
-    "http:// {\n"
-    "\t@domain host {$DOMAIN}\n"
-    "\tredir @domain https://{host}{uri} 308\n"
-    "\trespond 421\n"
-    "}\n"
-)
 HTTPS_SITE = "# The certificate is issued and renewed by itself (TLS002 TLS010).\n"
 SUPERVISORCTL = "[supervisorctl]\nserverurl=unix://%(here)s/../var/run/supervisor.sock\n"
 PYTHONPATH = 'PYTHONPATH="$PWD/src'

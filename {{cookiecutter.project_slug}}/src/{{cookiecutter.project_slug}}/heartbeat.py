@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from {{ cookiecutter.project_slug }}.processes import started
+
 EVERY_S = 1
 
 
@@ -17,8 +19,7 @@ def beating() -> Iterator[None]:
         yield
         return
     pid = os.getpid()
-    started = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[19]
-    file = Path(folder, f"{pid}-{started}")  # a number may be used again after a death; number and start never are
+    file = Path(folder, f"{pid}-{started(pid)}")
     task = asyncio.create_task(_beat(file))
     yield
     task.cancel()

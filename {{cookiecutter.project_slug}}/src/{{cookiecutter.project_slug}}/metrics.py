@@ -5,7 +5,6 @@ Each worker adds to files in PROMETHEUS_MULTIPROC_DIR, where the counts of a wor
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from fastapi import APIRouter, Response
 from prometheus_client import (
@@ -21,6 +20,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from {{ cookiecutter.project_slug }}.processes import started, stat
+
 REQUESTS = Counter("http_requests", "Requests answered.", ["method", "route", "status"])
 LATENCY = Histogram("http_request_duration_seconds", "Time to answer.", ["method", "route"])
 WORKER_START = Gauge("worker_start_ticks", "When a worker started, in ticks since boot.", multiprocess_mode="all")
@@ -28,14 +29,9 @@ WORKER_START = Gauge("worker_start_ticks", "When a worker started, in ticks sinc
 router = APIRouter(include_in_schema=False)
 
 
-def _stat(pid: int) -> list[str]:
-    """Read what the kernel says of a process, from the state on: see proc(5)."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-
-
 def register_worker() -> None:
-    """Make this worker known. A number may be used again after a death; number and start together never are."""
-    WORKER_START.set(int(_stat(os.getpid())[19]))
+    """Make this worker known."""
+    WORKER_START.set(started(os.getpid()))
 
 
 class AllWorkers(Collector):
@@ -56,12 +52,12 @@ class AllWorkers(Collector):
 
     def _measure(self, pid: int, start: float, cpu: CounterMetricFamily, memory: GaugeMetricFamily) -> None:
         try:
-            stat = _stat(pid)
+            now = stat(pid)
         except FileNotFoundError:
             return
-        if int(stat[19]) == start and stat[0] != "Z":
-            cpu.add_metric([str(pid)], (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"))
-            memory.add_metric([str(pid)], int(stat[21]) * os.sysconf("SC_PAGE_SIZE"))
+        if int(now[19]) == start and now[0] != "Z":
+            cpu.add_metric([str(pid)], (int(now[11]) + int(now[12])) / os.sysconf("SC_CLK_TCK"))
+            memory.add_metric([str(pid)], int(now[21]) * os.sysconf("SC_PAGE_SIZE"))
 
 
 def render() -> bytes:
