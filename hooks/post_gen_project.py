@@ -8,6 +8,12 @@ import subprocess
 from pathlib import Path
 
 PLUGIN = "pytest-deploycheck"
+# The files that only some answers to a question need.
+FILES_OF = {
+    ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py"],
+    ("https_proxy", "caddy"): ["deploy/Caddyfile"],
+    ("https_proxy", "nginx", "haproxy"): ["deploy/certificates"],
+}
 
 
 def write_env() -> None:
@@ -23,8 +29,10 @@ def write_env() -> None:
 
 def remove_unchosen(answers: dict) -> None:
     """Remove the files of options that were not chosen."""
-    if answers["app_server"] != "gunicorn":
-        Path("deploy/gunicorn.conf.py").unlink(missing_ok=True)
+    for (question, *choices), files in FILES_OF.items():
+        if answers[question] not in choices:
+            for file in files:
+                Path(file).unlink(missing_ok=True)
 
 
 def resolve_plugin(answers: dict) -> None:

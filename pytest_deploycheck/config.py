@@ -43,6 +43,7 @@ class Config:
         root: the folder of ``pyproject.toml``.
         env: the values of ``env_file``.
         settings: which environment variable holds a setting, for the settings that were given as ``$NAME``.
+        proxy_config: the proxy's configuration, where its command names a file that is made from it at the start.
         memory_limit_mb: for all processes of the app together, in MiB.
         max_body_mb: the largest request body that the proxy lets through, in MiB.
         hang_timeout_s: how long a worker may hang before it is replaced, in seconds.
@@ -61,6 +62,7 @@ class Config:
     settings: dict[str, str]
     domain: str
     manager_config: str
+    proxy_config: str | None = None
     start: str | None = None
     previous_steps: str | None = None
     app: str | None = None

@@ -20,6 +20,7 @@ MANAGER_CONFIGS = ("deploy/supervisord.conf", "supervisord.conf", "etc/superviso
 _STRINGS = (
     "domain",
     "manager_config",
+    "proxy_config",
     "start",
     "previous_steps",
     "app",

@@ -15,6 +15,7 @@ from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.ports import PortTaken
 from pytest_deploycheck.sandbox.run import ProjectCopy, Run
 from pytest_deploycheck.stacks.protocol import Stack, StackError
@@ -146,19 +147,26 @@ class Workshop:
         """The run, made when the first stack is."""
         return Run(self.config)
 
-    def stack(self, extra: Mapping[str, str] | None = None, *, copy: ProjectCopy | None = None) -> Stack:
+    def stack(
+        self,
+        extra: Mapping[str, str] | None = None,
+        *,
+        copy: ProjectCopy | None = None,
+        acme: Acme | None = None,
+    ) -> Stack:
         """Make a stack of a copy of the project, not started yet.
 
         Args:
             extra: environment variables for the start command.
             copy: the copy to run; a new one by default.
+            acme: where its certificates come from; None for a certificate of the run's CA.
 
         Raises:
             StackError: the project's files cannot be run at all.
             Blocked: a port is taken.
         """
         try:
-            return SupervisorStack(copy or self.run.copy(), extra)
+            return SupervisorStack(copy or self.run.copy(), extra, acme=acme)
         except PortTaken as error:
             raise Blocked(str(error)) from None
 

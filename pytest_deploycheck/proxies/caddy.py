@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_deploycheck.advice import Advice
-from pytest_deploycheck.proxies.protocol import Relocated
+from pytest_deploycheck.proxies.protocol import Acme, Relocated
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 from pytest_deploycheck.sandbox.run import ProjectCopy
@@ -69,18 +69,10 @@ ADVICE = {
 }
 
 
-def relocate(command: str, copy: ProjectCopy, values: Mapping[str, str], *, domain: str) -> Relocated:
-    """Write a configuration beside the project's Caddyfile that runs on free loopback ports with a test certificate.
-
-    Args:
-        command: the production command, all names expanded.
-        copy: the project's copy.
-        values: the environment that Caddy will have.
-        domain: the public host.
-
-    Raises:
-        StackError: Caddy refuses the file.
-    """
+def relocate(
+    command: str, copy: ProjectCopy, values: Mapping[str, str], *, domain: str, acme: Acme | None = None
+) -> Relocated:
+    """Write a configuration beside the project's Caddyfile that runs on free loopback ports; see ``protocol.Proxy``."""
     program, arguments = _parse(command)
     # A relative path is relative to the project: the manager runs there.
     file = copy.root / arguments["config"]
@@ -96,7 +88,7 @@ def relocate(command: str, copy: ProjectCopy, values: Mapping[str, str], *, doma
     http.update({"http_port": new_ports["http"], "https_port": new_ports["https"]})
     app_ports = _move_app_ports(config, copy)
     storage = copy.root.with_suffix(".caddy")
-    certificate, files = _use_test_certificate(config, copy, domain)
+    certificate, files = _issue(config, acme) if acme else _use_test_certificate(config, copy, domain)
     config["storage"] = {"module": "file_system", "root": str(storage)}
     config["admin"] = {**_table(config, "admin"), "listen": f"unix/{copy.root.with_suffix('.admin')}"}
     # Never touch this machine's trust store, which `tls internal` would do.
@@ -217,20 +209,23 @@ def _use_test_certificate(
     certificates = _table(tls, "certificates")
     # What Caddy reads from files it reads at start and on a reload; all others it renews itself.
     files = set(certificates) - {"automate"}
-    chain, key = test_certificate(copy, domain)
+    test = CertificateFiles.beside(copy.root, domain, renews_itself=not files)
+    test.issue(copy.run.ca)
     tags = [tag for item in _tables(_items(certificates, "load_files")) for tag in _items(item, "tags")]
-    certificates["load_files"] = [{"certificate": str(chain), "key": str(key), "tags": tags}]
-    return (
-        f"the certificate for {domain} -> one of the test CA",
-        CertificateFiles(chain=chain, key=key, renews_itself=not files),
-    )
+    certificates["load_files"] = [{"certificate": str(test.chain), "key": str(test.key), "tags": tags}]
+    return f"the certificate for {domain} -> one of the test CA", test
 
 
-def test_certificate(copy: ProjectCopy, domain: str) -> tuple[Path, Path]:
-    """Issue a certificate of the run's CA; return the files of its chain and of its key."""
-    chain, key = copy.root.with_suffix(".crt"), copy.root.with_suffix(".key")
-    CertificateFiles(chain=chain, key=key, renews_itself=False).issue(copy.run.ca, domain)
-    return chain, key
+def _issue(config: dict[str, Any], acme: Acme) -> tuple[str, None]:
+    """Let all ACME issuers ask another server; where none is named, Caddy has public ones: https://caddyserver.com/docs/automatic-https."""
+    automation = _table(_table(_table(config, "apps"), "tls"), "automation")
+    policies = [*_tables(_items(automation, "policies"))] or [{}]
+    for policy in policies:
+        for issuer in _tables(policy.setdefault("issuers", [{"module": "acme"}])):
+            if issuer.get("module") == "acme":
+                issuer.update({"ca": acme.directory, "trusted_roots_pem_files": [str(acme.root)]})
+    automation["policies"] = policies
+    return f"the public ACME server -> {acme.directory}", None
 
 
 def _upstream(config: dict[str, Any], copy: ProjectCopy, name: str) -> str:

@@ -20,6 +20,7 @@ from pytest_deploycheck.config import Config
 from pytest_deploycheck.probes.http import Entry, Upstream
 from pytest_deploycheck.probes.processes import Processes, alive, with_descendants
 from pytest_deploycheck.probes.unix import UnixConnection
+from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import require
@@ -35,8 +36,11 @@ LOG_WIDTH = 200
 class SupervisorStack:
     """A copy of the project under Supervisor; see the ``Stack`` protocol."""
 
-    def __init__(self, copy: ProjectCopy, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None
+    ) -> None:
         self.copy = copy
+        self._acme = acme
         self.relocated: list[str] = []
         self.database = databases.find(self.config)
         self.environment = {**self.database.relocate(copy), **(extra or {})}
@@ -111,7 +115,7 @@ class SupervisorStack:
         run = self.copy.run
         command = self._expand(self._get(self._proxy, "command", ""))
         values = {**self.config.env, **self.environment}
-        moved = self.proxy.relocate(command, self.copy, values, domain=self.config.domain)
+        moved = self.proxy.relocate(command, self.copy, values, domain=self.config.domain, acme=self._acme)
         self._parser.set(self._programs[self._proxy], "command", moved.command.replace("%", "%%"))
         self.relocated += moved.relocated
         self.environment |= moved.environment

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.probes import metrics
 from pytest_deploycheck.proxies import caddy
+from pytest_deploycheck.sandbox.certificates import CertificateFiles
 from pytest_deploycheck.sandbox.run import Finished, ProjectCopy
 from pytest_deploycheck.stacks import supervisor
 from pytest_deploycheck.stacks.protocol import StackError
@@ -59,7 +60,7 @@ def copy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     copy = ProjectCopy(run=run, root=root)
     for module in (supervisor, caddy):
         monkeypatch.setattr(module, "require", lambda *_, **__: None)
-    monkeypatch.setattr(caddy, "test_certificate", lambda *_: (root, root))
+    monkeypatch.setattr(CertificateFiles, "issue", lambda *_: b"")
     monkeypatch.setattr(ProjectCopy, "call", lambda _, command, __: Finished(command, 0, adapted[0]))
     adapted[0] = json.dumps(ADAPTED)
     yield copy
