@@ -70,6 +70,19 @@ def served_certificate(port: int, name: str, *, host: str = LOOPBACK) -> bytes |
         return None
 
 
+def trusted_certificate(port: int, name: str, *, root: str, host: str = LOOPBACK) -> bytes | None:
+    """Return the certificate (DER) that a new connection gets; None if it is not valid for ``name`` under ``root``."""
+    context = ssl.create_default_context(cadata=root)
+    try:
+        with (
+            socket.create_connection((host, port), timeout=TIMEOUT_S) as connection,
+            context.wrap_socket(connection, server_hostname=name) as wrapped,
+        ):
+            return wrapped.getpeercert(binary_form=True)
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Http2:
     """How a server answers the offer of HTTP/2: what it chose by ALPN, and whether it then speaks HTTP/2."""

@@ -23,6 +23,7 @@ from pytest_deploycheck.sandbox.tools import require
 from pytest_deploycheck.stacks.protocol import StackError
 
 NAME = "caddy"
+DAY_NS = 24 * 3600 * 10**9
 _LOCAL = re.compile(r"(?P<host>|localhost|127\.0\.0\.1|\[::1\]):(?P<port>[0-9]{1,5})")
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(-(?P<last>[0-9]{1,5}))?")
 _FILE = "deploy/Caddyfile"
@@ -88,7 +89,7 @@ def relocate(
     http.update({"http_port": new_ports["http"], "https_port": new_ports["https"]})
     app_ports = _move_app_ports(config, copy)
     storage = copy.root.with_suffix(".caddy")
-    certificate, files = _issue(config, acme) if acme else _use_test_certificate(config, copy, domain)
+    certificate, files = _certify(config, copy, domain, acme)
     config["storage"] = {"module": "file_system", "root": str(storage)}
     config["admin"] = {**_table(config, "admin"), "listen": f"unix/{copy.root.with_suffix('.admin')}"}
     # Never touch this machine's trust store, which `tls internal` would do.
@@ -196,6 +197,14 @@ def _moved_listener(address: object, moves: Mapping[int, int], copy: ProjectCopy
     return [f"{network}{slash}{LOOPBACK}:{port}" for port in wanted]
 
 
+def _certify(
+    config: dict[str, Any], copy: ProjectCopy, domain: str, acme: Acme | None
+) -> tuple[str, CertificateFiles | None]:
+    """Choose where the certificate comes from. What the project brings in files is not asked for anywhere."""
+    files = set(_table(_table(_table(config, "apps"), "tls"), "certificates")) - {"automate"}
+    return _issue(config, acme) if acme and not files else _use_test_certificate(config, copy, domain)
+
+
 def _use_test_certificate(
     config: dict[str, Any], copy: ProjectCopy, domain: str
 ) -> tuple[str, CertificateFiles | None]:
@@ -217,7 +226,10 @@ def _use_test_certificate(
 
 
 def _issue(config: dict[str, Any], acme: Acme) -> tuple[str, None]:
-    """Let all ACME issuers ask another server; where none is named, Caddy has public ones: https://caddyserver.com/docs/automatic-https."""
+    """Let all ACME issuers ask another server; where no issuer is named, Caddy has public ones.
+
+    https://caddyserver.com/docs/automatic-https
+    """
     automation = _table(_table(_table(config, "apps"), "tls"), "automation")
     policies = [*_tables(_items(automation, "policies"))] or [{}]
     for policy in policies:
@@ -225,6 +237,10 @@ def _issue(config: dict[str, Any], acme: Acme) -> tuple[str, None]:
             if issuer.get("module") == "acme":
                 issuer.update({"ca": acme.directory, "trusted_roots_pem_files": [str(acme.root)]})
     automation["policies"] = policies
+    # Caddy looks every ten minutes which certificates are about to expire; these live for seconds.
+    interval = automation.get("renew_interval")
+    if not isinstance(interval, int) or interval <= DAY_NS:
+        automation["renew_interval"] = "1s"
     return f"the public ACME server -> {acme.directory}", None
 
 

@@ -23,6 +23,9 @@ RELOAD = "exec supervisorctl -c deploy/supervisord.conf signal USR1 proxy"
 RELOAD_BY_PID = 'kill -USR1 "$(supervisorctl -c deploy/supervisord.conf pid proxy)"'
 PREFIX = (("path_prefix", "/api"),)
 TITLE = '        title="Notes API",\n'
+NO_CHALLENGES = (
+    "\ttls {\n\t\tissuer acme {\n\t\t\tdisable_http_challenge\n\t\t\tdisable_tlsalpn_challenge\n\t\t}\n\t}\n"
+)
 BODY_LIMIT = "\t\tmax_size 4MiB\n"
 SUPERVISED_UVICORN = '--root-path "%(ENV_PATH_PREFIX)s"'
 NO_WEBSOCKETS = """
@@ -158,6 +161,34 @@ SABOTAGES = [
     sabotage("redirect to whatever name", CADDY, REDIRECT, "redir https://{host}{uri} 308", "TLS008"),
     sabotage(
         "proxy waits a minute for the app", CADDY, "lb_try_duration 4s", "lb_try_duration 60s", "TLS015"
+    ),
+    sabotage(
+        "no challenge of the certificate's issuer is answered",
+        CADDY,
+        "\theader {\n",
+        f"{NO_CHALLENGES}\theader {{\n",
+        "TLS010",
+    ),
+    sabotage(
+        "certificates are switched off, the option that was meant is in a comment",
+        CADDY,
+        "\tauto_https disable_redirects\n",
+        "\t# auto_https disable_redirects\n\tauto_https off\n",
+        "TLS010",
+    ),
+    sabotage(
+        "nobody looks in time when certificates expire",
+        CADDY,
+        "\tskip_install_trust\n",
+        "\tskip_install_trust\n\trenew_interval 10000h\n",
+        "TLS010",
+    ),
+    sabotage(
+        "a certificate that somebody must bring",
+        CADDY,
+        "\theader {\n",
+        "\ttls var/site.crt var/site.key\n\theader {\n",
+        "TLS010",
     ),
     sabotage(
         "upgrade is lost in the proxy",
