@@ -1,0 +1,94 @@
+"""Certificates from a real ACME server, when something is wrong with it, or with where they are kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.tls import trusted_certificate
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.reader import load
+from pytest_deploycheck.sandbox.acme_server import PROGRAMS, AcmeServer, acme_at
+from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.start import start_and_watch
+from pytest_deploycheck.workshop import Workshop, end
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(shutil.which(program, path=SYSTEM_PATH) for program in PROGRAMS),
+        reason="apt-get install pebble",
+    ),
+]
+VALID_S = 15
+DEADLINE_S = 20.0
+
+
+@contextmanager
+def issuing(project: Path) -> Iterator[tuple[Stack, AcmeServer]]:
+    """Make a stack, not started yet, and the ACME server that it asks."""
+    workshop = Workshop(load(project))
+    try:
+        port = workshop.run.ports.take()
+        stack = workshop.stack(acme=acme_at(workshop.run, port))
+        ports = {"http_port": stack.entry.http_port, "https_port": stack.entry.https_port}
+        yield stack, AcmeServer(workshop.run, **ports, valid_s=VALID_S, directory_port=port)
+    finally:
+        workshop.close()
+
+
+def logs(stack: Stack) -> str:
+    """Return all that the stack has logged."""
+    return "".join(file.read_text(encoding="utf-8", errors="replace") for file in stack.log_files())
+
+
+def wait_for_certificate(stack: Stack, server: AcmeServer, *, other_than: bytes | None = None) -> bytes:
+    """Return the certificate that is served once it is one of the ACME server."""
+    seen = wait_for(
+        lambda: trusted_certificate(stack.entry.https_port, stack.entry.domain, root=server.root),
+        lambda found: found not in (None, other_than),
+        deadline_s=DEADLINE_S,
+    )
+    assert seen not in (None, other_than), logs(stack)
+    assert seen is not None
+    return seen
+
+
+def test_old_certificate_is_served_while_the_issuer_is_down(baked: Callable[..., Path]) -> None:
+    """A renewal that fails changes nothing for those who come, and the log tells it."""
+    with issuing(baked(app_server="gunicorn")) as (stack, server):
+        assert start_and_watch(stack).served, logs(stack)
+        first = wait_for_certificate(stack, server)
+        server.close()
+        told = wait_for(lambda: "connection refused" in logs(stack), bool, deadline_s=VALID_S)
+        assert told, logs(stack)
+        seen = trusted_certificate(stack.entry.https_port, stack.entry.domain, root=server.root)
+        assert seen == first
+        assert is_good(stack.entry.status(stack.config.requests.read))
+
+
+def test_a_lost_store_is_filled_again(baked: Callable[..., Path]) -> None:
+    """Who loses the stored certificates gets new ones at the next start."""
+    with issuing(baked(app_server="gunicorn")) as (stack, server):
+        start_and_watch(stack)
+        first = wait_for_certificate(stack, server)
+        end(stack)
+        shutil.rmtree(stack.copy.root.with_suffix(".caddy"))
+        start_and_watch(stack)
+        wait_for_certificate(stack, server, other_than=first)
+
+
+def test_a_store_that_cannot_be_written_is_told(baked: Callable[..., Path]) -> None:
+    """The stack is not found to be well, and the log names the store."""
+    with issuing(baked(app_server="gunicorn")) as (stack, _):
+        store = stack.copy.root.with_suffix(".caddy")
+        store.write_text("a file where a folder should be")
+        start = start_and_watch(stack, deadline_s=DEADLINE_S)
+        assert not start.served
+        assert str(store) in logs(stack)
