@@ -21,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run all checks on all broken projects, not only those that the record can touch; takes hours",
     )
+    parser.addoption(
+        "--testssl", action="store_true", help="let testssl.sh look at each proxy, which takes minutes"
+    )
 
 
 SECOND_TRIES_ALLOWED = 3

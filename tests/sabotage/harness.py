@@ -13,6 +13,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "uvicorn")
+# What Debian packages must be there for an answer to https_proxy; CI has all of them.
+PROGRAMS_OF = {"nginx": ("nginx", "certbot"), "haproxy": ("haproxy", "certbot")}
 SECOND_TRY = "second try, after the first one said"
 RUN_TIMEOUT_S = 300
 QUIETLY = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest", "--deploycheck")

@@ -17,7 +17,7 @@ import resources
 import restarts
 import startup
 import variations
-from harness import SECOND_TRY, Sabotage, Verdict, run_deploycheck
+from harness import PROGRAMS_OF, SECOND_TRY, Sabotage, Verdict, run_deploycheck
 
 from pytest_deploycheck.check import Concept, all_checks
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
@@ -30,10 +30,7 @@ TAKE_SECONDS = {"MEM005", "RES001", "RES005", "RES007"}
 
 def require_programs(record: Sabotage) -> None:
     """Skip a record whose stack or check needs a program that is not here; CI has all of them."""
-    answers = dict(record.answers)
-    wanted = {"nginx": ("nginx", "certbot"), "haproxy": ("haproxy", "certbot")}.get(
-        answers.get("https_proxy", ""), ()
-    )
+    wanted = PROGRAMS_OF.get(dict(record.answers).get("https_proxy", ""), ())
     for program in (*wanted, *(("pebble",) if "TLS010" in record.caught_by else ())):
         if not shutil.which(program, path=SYSTEM_PATH):
             pytest.skip(f"apt-get install {program}")
