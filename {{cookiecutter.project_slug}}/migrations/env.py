@@ -39,10 +39,23 @@ def connect() -> Connection:
         time.sleep(0.5)
 
 
+def write_ahead(connection: Connection) -> None:
+    """Let readers go on while one writes; the file remembers it. SQLite waits for nobody here, so this does (PRE003)."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
 try:
     connection = connect()
-    # Write-ahead logging: readers go on while one writes. The file remembers it, so it is said here only.
-    connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    write_ahead(connection)
     # At once the lock for writing: whoever else starts waits here, and then finds nothing left to do (PRE003).
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 except DBAPIError as error:
