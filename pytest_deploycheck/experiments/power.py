@@ -90,7 +90,9 @@ def _close(start: Start, terminal: Terminal) -> Hangup:
     at = calm_since = time.monotonic()
     first_bad: float | None = None
     serves = running = False
-    while not (serves and running) and time.monotonic() < at + start.patience_s + CALM_S:
+    # A manager that takes SIGHUP for a restart stops all first, for which it has its time.
+    deadline = at + stack.stop_grace_s + start.patience_s + CALM_S
+    while not (serves and running) and time.monotonic() < deadline:
         asked = time.monotonic()
         if not is_good(stack.entry.status(stack.config.requests.ready, timeout_s=2)):
             first_bad = asked if first_bad is None else first_bad

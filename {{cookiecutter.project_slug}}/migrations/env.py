@@ -40,7 +40,7 @@ def connect() -> Connection:
 
 
 def write_ahead(connection: Connection) -> None:
-    """Let readers go on while one writes; the file remembers it. SQLite waits for nobody here, so this does (PRE003)."""
+    """Let readers go on while one writes; the file remembers it. SQLite itself waits for nobody here (PRE003)."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
