@@ -63,6 +63,14 @@ class SteadyStack:
         except StackError as error:
             return error
 
+    def adopt(self, start: Start) -> None:
+        """Take over a stack that an experiment has started and needs no more; its start is then the first one."""
+        with self._lock:
+            if self.current is not None:
+                end(self.current)
+            self.__dict__["_first_start"] = start
+            self.current = start.stack
+
     def steady(self) -> Stack:
         """Return the stack, running with all workers; start a new one if it does not come back by itself.
 
@@ -130,7 +138,7 @@ class Workshop:
 
     Attributes:
         gentle: the stack for checks that do not hurt it.
-        for_kills, for_stops: the stacks of two lanes of experiments, which do.
+        for_kills, for_stops, for_leaks: the stacks of three lanes of experiments, which do.
         lanes: the threads of the experiments.
     """
 
@@ -139,6 +147,7 @@ class Workshop:
         self.gentle = SteadyStack(self.stack, ask_manager=False)
         self.for_kills = SteadyStack(self.stack, ask_manager=True)
         self.for_stops = SteadyStack(self.stack, ask_manager=False)
+        self.for_leaks = SteadyStack(self.stack, ask_manager=False)
         self.lanes = {lane: LaneThread(lane.name) for lane in Lane}
         self._experiments: dict[Experiment, Future[Any]] = {}
 

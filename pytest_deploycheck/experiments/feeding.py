@@ -29,6 +29,8 @@ BITE_DEADLINE_S = 10.0
 # So many requests together would leak what is left to the limit.
 LEAKS = 200
 LEAKS_AT_ONCE = 5
+# A worker that is asked to go is there for some time: at this pace that fills a small part of the limit.
+LEAK_EVERY_S = 0.2
 LEAK_DEADLINE_S = 45.0
 
 
@@ -153,7 +155,7 @@ class Leaked:
         )
 
 
-@lane(Lane.KILLS)
+@lane(Lane.ISSUE)
 def leak(workshop: Workshop) -> Leaked:
     """Leak a little with each request, under steady traffic, and wait whenever a worker is being replaced.
 
@@ -162,7 +164,7 @@ def leak(workshop: Workshop) -> Leaked:
     Raises:
         NotApplicable: no limit is declared.
     """
-    stack = workshop.for_kills.steady()
+    stack = workshop.for_leaks.steady()
     before, limit_mb = stack.processes(), _limit_mb(stack)
     each_mb = max(0.1, (limit_mb - mib(proportional(before.tree))) / LEAKS)
     began = time.monotonic()
@@ -187,11 +189,11 @@ def leak(workshop: Workshop) -> Leaked:
 
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic, stack.entry.client() as client:
         traffic.wait_for_good(10)
-        wait_for(lambda: leak_some(client), bool, deadline_s=LEAK_DEADLINE_S, every_s=0.05)
+        wait_for(lambda: leak_some(client), bool, deadline_s=LEAK_DEADLINE_S, every_s=LEAK_EVERY_S)
         after = wait_for(
             stack.processes,
             lambda now: len(now.workers - shut_down()) >= len(before.workers),
-            deadline_s=workshop.for_kills.patience_s,
+            deadline_s=workshop.for_leaks.patience_s,
         )
         took_s = time.monotonic() - began
         traffic.wait_for_good(10, deadline_s=2)

@@ -32,7 +32,7 @@ class Issued:
     """A stack was started with no certificate, and an ACME server whose certificates expire soon.
 
     Attributes:
-        stack: the stack, ended by now.
+        stack: the stack; if it serves, the next experiments of this lane use it.
         steps: what was done.
         valid_s: for how long each certificate was valid.
         start: what was seen of the start.
@@ -67,25 +67,27 @@ def issue_and_renew(workshop: Workshop) -> Issued:
     directory_port = run.ports.take()
     stack = workshop.stack(acme=acme_at(run, directory_port))
     entry = stack.entry
-    with AcmeServer(
+    # It ends with the run: without it, the proxy would soon have no valid certificate for those who come later.
+    server = AcmeServer(
         run,
         http_port=entry.http_port,
         https_port=entry.https_port,
         valid_s=VALID_S,
         directory_port=directory_port,
-    ) as server:
-        try:
-            start = start_and_watch(stack)
+    )
+    start = start_and_watch(stack)
 
-            def certificate() -> bytes | None:
-                return trusted_certificate(entry.https_port, domain, root=server.root)
+    def certificate() -> bytes | None:
+        return trusted_certificate(entry.https_port, domain, root=server.root)
 
-            first = wait_for(certificate, bool, deadline_s=ISSUE_DEADLINE_S) if start.alive_s else None
-            issued_at = time.monotonic()
-            renewed_s, traffic = _watch_renewal(stack, certificate, first) if first else (None, None)
-            log = f"{stack.log_tail()}\n{server.log()[-400:]}"
-        finally:
-            end(stack)
+    first = wait_for(certificate, bool, deadline_s=ISSUE_DEADLINE_S) if start.alive_s else None
+    issued_at = time.monotonic()
+    renewed_s, traffic = _watch_renewal(stack, certificate, first) if first else (None, None)
+    log = f"{stack.log_tail()}\n{server.log()[-400:]}"
+    if start.served and renewed_s is not None:
+        workshop.for_leaks.adopt(start)
+    else:
+        end(stack)
     return Issued(
         stack=stack,
         steps=(

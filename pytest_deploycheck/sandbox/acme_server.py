@@ -9,8 +9,6 @@ import json
 import ssl
 import subprocess
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx2
 
@@ -106,14 +104,6 @@ class AcmeServer:
         for process in self._processes:
             process.kill()
             process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def require_acme_server(environment: Path) -> None:
