@@ -12,6 +12,7 @@ PLUGIN = "pytest-deploycheck"
 FILES_OF = {
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py"],
     ("https_proxy", "caddy"): ["deploy/Caddyfile"],
+    ("https_proxy", "traefik"): ["deploy/traefik.yml", "deploy/traefik-routes.yml"],
     ("https_proxy", "nginx", "haproxy"): ["deploy/certificates"],
 }
 

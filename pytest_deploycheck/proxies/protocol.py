@@ -37,6 +37,7 @@ class Relocated:
         certificate: the files of the test certificate; None if the proxy serves none of the run's CA.
         environment: what the project's own commands get, so that they do not reach a proxy of this machine.
         app_ports: the TCP ports at which it reaches the app, in production and in the sandbox; none for unix sockets.
+        certificates_live_s: the shortest life of certificates, in seconds, in which it looks after them.
     """
 
     command: str
@@ -47,6 +48,7 @@ class Relocated:
     certificate: CertificateFiles | None
     environment: Mapping[str, str] = field(default_factory=dict)
     app_ports: Mapping[int, int] = field(default_factory=dict)
+    certificates_live_s: int = 15
 
 
 class Proxy(Protocol):

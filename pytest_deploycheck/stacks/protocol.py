@@ -29,6 +29,7 @@ class Stack(Protocol):
         entry: where the public reaches it.
         upstream: where the proxy reaches the app.
         certificate: the files of the certificate that the proxy serves; None if it is not one of the run's CA.
+        certificates_live_s: the shortest life of certificates, in seconds, in which the proxy looks after them.
         environment: the variables that the project's own commands get here, beside those of each copy.
         relocated: what was moved to make the production files run here, a line each.
         parts: names of ``manager``, ``proxy``, ``server`` and ``database``, for the report.
@@ -41,6 +42,7 @@ class Stack(Protocol):
     entry: Entry
     upstream: Upstream
     certificate: CertificateFiles | None
+    certificates_live_s: int
     environment: dict[str, str]
     relocated: list[str]
     parts: dict[str, str]

@@ -131,6 +131,7 @@ class SupervisorStack:
         )
         self.upstream = Upstream(moved.upstream)
         self.certificate = moved.certificate
+        self.certificates_live_s = moved.certificates_live_s
         self.relocated.insert(0, f"project -> a copy in {run.folder.parent}, run with an empty environment")
         with self._file.open("w", encoding="utf-8") as file:
             self._parser.write(file)

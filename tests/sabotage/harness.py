@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "uvicorn")
+SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "traefik", "uvicorn")
 # What Debian packages must be there for an answer to https_proxy; CI has all of them.
 PROGRAMS_OF = {"nginx": ("nginx", "certbot"), "haproxy": ("haproxy", "certbot")}
 SECOND_TRY = "second try, after the first one said"

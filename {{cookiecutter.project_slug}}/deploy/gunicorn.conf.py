@@ -10,9 +10,15 @@ from gunicorn.workers.gasgi import ASGIWorker  # type: ignore[import-untyped]
 
 worker_class = "asgi"
 
+{% if cookiecutter.https_proxy == "traefik" -%}
+# Traefik opens no unix sockets. Only who is on this machine gets here: the world does not go round the proxy (TLS007).
+bind = "127.0.0.1:8000"
+umask = 0o077
+{%- else -%}
 # Only the user who runs all this can open the socket: nobody goes round the proxy (TLS007).
 bind = "unix:var/run/app.sock"
 umask = 0o077
+{%- endif %}
 
 # Where the proxy serves the app, so that it writes the right links (TLS004).
 root_path = os.environ["PATH_PREFIX"]

@@ -1,22 +1,31 @@
 """Is the app healthy? For monitoring: exit status 0 if so, 1 if not, and a line that says why (RST011).
 
-It asks for readiness at the app's own socket, so what it tells is the app's state, not that of proxy and network.
+It asks for readiness at the app's own {% if cookiecutter.https_proxy == "traefik" %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
 """
 
 import socket
 import sys
+{%- if cookiecutter.https_proxy == "traefik" %}
+
+ADDRESS = ("127.0.0.1", 8000)
+{%- else %}
 from pathlib import Path
 
 ADDRESS = Path(__file__).parent.parent / "var/run/app.sock"
+{%- endif %}
 REQUEST = b"GET /health/ready HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
 PATIENCE_S = 5
 
 
 def ask() -> str:
     """Return the answer, headers and body."""
+{%- if cookiecutter.https_proxy == "traefik" %}
+    with socket.create_connection(ADDRESS, PATIENCE_S) as connection:
+{%- else %}
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(PATIENCE_S)
         connection.connect(str(ADDRESS))
+{%- endif %}
         connection.sendall(REQUEST)
         with connection.makefile(encoding="utf-8") as answer:
             return answer.read()

@@ -6,7 +6,7 @@ stay as they are: the probe waits until Starlette and Alembic are imported, and 
 - answers requests below ``/.deploycheck/`` in the app's router, so beneath all of the app's middleware;
 - writes the answering process into a header of each response;
 - writes events (lifespan, first request, migrations) as JSON lines to ``$DEPLOYCHECK_EVENTS``;
-- lets the app listen on the sandbox's port where the proxy reaches it by TCP;
+- lets the app listen, and be asked, on the sandbox's port where the proxy reaches it by TCP;
 - lets imports of the project come from the sandbox's copy, where an editable install points to the original.
 
 Only the standard library, and nothing of the plugin: the project's environment need not have it.
@@ -188,16 +188,24 @@ def moved_port(port: object) -> Any:
     return int(PORTS[str(port)]) if str(port) in PORTS else port
 
 
-def move_binds(module: ModuleType) -> None:
-    """Move the ports of sockets; the address, which decides who can connect, stays."""
-    original = module.socket.bind
+def move_sockets(module: ModuleType) -> None:
+    """Move the ports of sockets; the address, which decides who can connect, stays.
+
+    A socket that connects to this machine is the project's own question to the app, such as its health check.
+    """
+    original_bind, original_connect = module.socket.bind, module.socket.connect
 
     def bind(self: Any, address: Any) -> None:
         if isinstance(address, tuple):
             address = (address[0], moved_port(address[1]), *address[2:])
-        original(self, address)
+        original_bind(self, address)
 
-    module.socket.bind = bind
+    def connect(self: Any, address: Any) -> None:
+        if isinstance(address, tuple) and address[0] in ("127.0.0.1", "::1", "localhost"):
+            address = (address[0], moved_port(address[1]), *address[2:])
+        original_connect(self, address)
+
+    module.socket.bind, module.socket.connect = bind, connect
 
 
 def move_servers(module: ModuleType) -> None:
@@ -343,7 +351,7 @@ if EVENTS:
                 "uvicorn.supervisors.basereload": watch_reloaders,
                 **dict.fromkeys(ONCE, count_calls),
                 os.environ.get("DEPLOYCHECK_BREAK", ""): break_module,
-                **({"socket": move_binds, "uvloop": move_servers} if PORTS else {}),
+                **({"socket": move_sockets, "uvloop": move_servers} if PORTS else {}),
             }
         ),
     )

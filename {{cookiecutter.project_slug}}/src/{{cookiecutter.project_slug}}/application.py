@@ -54,6 +54,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(metrics.router)
     app.add_middleware(OverloadMiddleware)
     app.add_middleware(ObservationMiddleware)
+{%- if cookiecutter.https_proxy == "traefik" %}
+    # Added last, so it is outermost. Only what comes from this machine is believed: there is the proxy (TLS005 TLS006).
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="127.0.0.1")
+{%- else %}
     # Added last, so it is outermost. Right only because nobody but the proxy can open the app's socket (TLS005 TLS006).
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="*")
+{%- endif %}
     return app
