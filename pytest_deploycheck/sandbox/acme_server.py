@@ -63,6 +63,8 @@ class AcmeServer:
             "httpPort": http_port,
             "tlsPort": https_port,
             "certificateValidityPeriod": valid_s,
+            # Clients wait so many seconds before they ask again; usually it is 3 and 5.
+            "retryAfter": {"authz": 1, "order": 1},
         }
         file = self._folder / "pebble.json"
         file.write_text(json.dumps({"pebble": settings}), encoding="utf-8")

@@ -16,13 +16,14 @@ import replication
 import resources
 import restarts
 import startup
+import traefik
 import variations
 from harness import PROGRAMS_OF, SECOND_TRY, Sabotage, Verdict, run_deploycheck
 
 from pytest_deploycheck.check import Concept, all_checks
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 
-MODULES = (https, startup, restarts, replication, memory, previous_steps, resources, variations)
+MODULES = (https, startup, restarts, replication, memory, previous_steps, resources, traefik, variations)
 RECORDS = [record for module in MODULES for record in module.SABOTAGES]
 HOME = {record.id: module.__name__ for module in MODULES for record in module.SABOTAGES}
 TAKE_SECONDS = {"MEM005", "RES001", "RES005", "RES007"}
