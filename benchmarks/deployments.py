@@ -24,7 +24,9 @@ from pytest_deploycheck.sandbox.tools import SYSTEM_PATH  # noqa: E402
 
 TOKEN = "a-token-for-the-benchmark-only"  # noqa: S105
 LIVENESS = "/health/live"
-CONNECTIONS = 6  # what is refused (RES006) would be cheap; a session is closed after its answer, and counts so long
+CONNECTIONS = (
+    6  # what is refused (RES006) would be cheap; a session is closed after its answer, and counts so long
+)
 START_DEADLINE_S = 60.0
 
 
