@@ -15,6 +15,8 @@ REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "traefik", "uvicorn")
 # What Debian packages must be there for an answer to https_proxy; CI has all of them.
 PROGRAMS_OF = {"nginx": ("nginx", "certbot"), "haproxy": ("haproxy", "certbot")}
+# The end of what Gunicorn's settings do in each new worker.
+FORKED = "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
 SECOND_TRY = "second try, after the first one said"
 RUN_TIMEOUT_S = 300
 QUIETLY = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest", "--deploycheck")

@@ -296,7 +296,11 @@ SABOTAGES = [
     sabotage("renewal hook sends the signal itself", HOOK, RELOAD, RELOAD_BY_PID),
     sabotage("no renewal hook, the proxy renews itself", "pyproject.toml", f'renewal_hook = "{HOOK}"\n', ""),
     sabotage(
-        "own certificate and a renewal hook", CADDY, "\theader {\n", "\ttls cert.pem key.pem\n\theader {\n"
+        "own certificate and a renewal hook",
+        CADDY,
+        "\theader {\n",
+        "\ttls cert.pem key.pem\n\theader {\n",
+        touches=("TLS002", "TLS008", "TLS009"),
     ),
     sabotage(
         "longer time limits",

@@ -1,6 +1,6 @@
 """Broken memory."""
 
-from harness import Change, sabotage
+from harness import FORKED, Change, sabotage
 
 OBSERVATION = "src/notes_api/observation.py"
 GUARD = "deploy/guard.py"
@@ -96,10 +96,9 @@ SABOTAGES = [
         more=(
             Change(
                 file=GUNICORN,
-                old=LAST_LINE,
-                new=LAST_LINE
-                + "\n\ndef post_fork(server, worker):\n    import resource\n\n"
-                + "    resource.setrlimit(resource.RLIMIT_DATA, (600 << 20, 600 << 20))\n",
+                old=FORKED,
+                new=f"{FORKED}    import resource\n\n"
+                "    resource.setrlimit(resource.RLIMIT_DATA, (600 << 20, 600 << 20))\n",
             ),
         ),
     ),

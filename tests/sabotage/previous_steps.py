@@ -1,6 +1,6 @@
 """Broken previous steps, and right ways of another kind."""
 
-from harness import Change, sabotage
+from harness import FORKED, Change, sabotage
 
 START = "deploy/start"
 STEPS = "deploy/previous-steps"
@@ -113,8 +113,8 @@ SABOTAGES = [
     sabotage(
         "previous steps in each worker",
         GUNICORN,
-        LAST_LINE,
-        LAST_LINE + HOOK.format(hook="post_fork(server, worker)"),
+        FORKED,
+        f'{FORKED}    import subprocess\n\n    subprocess.run(["deploy/previous-steps"], check=True)\n',
         "PRE002",
         more=(Change(file=START, old=RUN_STEPS, new="deploy/previous-steps  # and in post_fork\n\n"),),
     ),

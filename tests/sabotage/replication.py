@@ -1,6 +1,6 @@
 """Broken replication."""
 
-from harness import Change, sabotage
+from harness import FORKED, Change, sabotage
 
 GUNICORN = "deploy/gunicorn.conf.py"
 CONF = "deploy/supervisord.conf"
@@ -153,9 +153,8 @@ def is_slow() -> bool:
     sabotage(
         "one-off work after each fork",
         GUNICORN,
-        CLASS,
-        f"{CLASS}\n\ndef post_fork(server, worker):\n    {IMPORT}    from notes_api.settings import load\n"
-        "    maintain(load().database_url)\n\n\n",
+        FORKED,
+        f"{FORKED}    {IMPORT}    from notes_api.settings import load\n    maintain(load().database_url)\n",
         "REP005",
         more=(Change(file=STEPS, old=MAINTAIN, new=f"# {MAINTAIN}"),),
     ),
@@ -191,9 +190,8 @@ def is_slow() -> bool:
     sabotage(
         "all workers on one CPU",
         GUNICORN,
-        CLASS,
-        f"{CLASS}\n\ndef post_fork(server, worker):\n"
-        "    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n\n\n",
+        FORKED,
+        f"{FORKED}    os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})\n",
         "REP006",
         more=(Change(file=".env", old="WEB_CONCURRENCY=2", new="WEB_CONCURRENCY=4"),),
     ),

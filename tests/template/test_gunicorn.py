@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from conftest import REPOSITORY
+from conftest import Bake
 
-CONF = (
-    REPOSITORY / "{{cookiecutter.project_slug}}" / "deploy" / "gunicorn.conf.py"
-)  # the same for all answers
+CONF = "deploy/gunicorn.conf.py"
 GRACE_S = 25
 APP = """
 import pathlib, time
@@ -26,13 +23,12 @@ async def app(scope, receive, send):
 """
 
 
-def test_a_stop_while_the_app_is_imported_is_not_lost(tmp_path: Path) -> None:
+def test_a_stop_while_the_app_is_imported_is_not_lost(tmp_path: Path, bake: Bake) -> None:
     """Workers that are told to stop before they serve stop when they can, not after the whole time of grace."""
     (tmp_path / "slow.py").write_text(APP)
     (tmp_path / "var/run").mkdir(parents=True)
-    shutil.copy(CONF, tmp_path)
     gunicorn = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", CONF.name, "slow:app"],
+        [sys.executable, "-m", "gunicorn", "-c", str(bake() / CONF), "slow:app"],
         cwd=tmp_path,
         env={"PATH_PREFIX": ""},
         stderr=subprocess.PIPE,
