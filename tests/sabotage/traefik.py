@@ -25,6 +25,10 @@ TO_HTTPS_WITH_HSTS = TO_HTTPS.replace("[https]", "[sts, https]")
 FORWARDED = '          Forwarded: ""\n'
 RESOLVER = "certResolver: letsencrypt"
 TLS = '      tls: { {{ if ne (env "DOMAIN") "localhost" }}certResolver: letsencrypt{{ end }} }\n'
+# With sniStrict there would be no handshake at all where no certificate fits the name.
+FOR_ANY_NAME = Change(
+    file=ROUTES, old='sniStrict: {{ ne (env "DOMAIN") "localhost" }}', new="sniStrict: false"
+)
 OPTIONS = "tls:\n  options:\n"
 OWN_CERTIFICATE = (
     "tls:\n  certificates:\n    - { certFile: var/site.crt, keyFile: var/site.key }\n  options:\n"
@@ -121,8 +125,15 @@ def traefik(
 SABOTAGES = [
     traefik("redirect drops the query", ROUTES, REDIRECT, REDIRECT_BY_PATTERN, "TLS001"),
     traefik("plain http is served, the redirect is in a comment", ROUTES, TO_HTTPS, TO_APP, "TLS001"),
-    traefik("certificate that nobody trusts", ROUTES, TLS, "      tls: {}\n", "TLS002"),
-    traefik("a resolver that is not there", ROUTES, RESOLVER, "certResolver: lets-encrypt", "TLS002"),
+    traefik("certificate that nobody trusts", ROUTES, TLS, "      tls: {}\n", "TLS002", more=(FOR_ANY_NAME,)),
+    traefik(
+        "a resolver that is not there",
+        ROUTES,
+        RESOLVER,
+        "certResolver: lets-encrypt",
+        "TLS002",
+        more=(FOR_ANY_NAME,),
+    ),
     traefik(
         "old versions of TLS",
         ROUTES,
