@@ -105,5 +105,10 @@ def tables(value: object) -> Iterator[Table]:
     yield from (item for item in values if isinstance(item, dict))
 
 
+def words(value: object) -> list[str]:
+    """Return the items of a list, which may be written as one text with commas."""
+    return [str(item).strip() for item in (value if isinstance(value, list) else str(value or "").split(","))]
+
+
 def _spelling(above: Table, key: str) -> str:
     return next((found for found in above if found.casefold() == key.casefold()), key)

@@ -24,6 +24,7 @@ from pytest_deploycheck.proxies.documents import (
     put,
     tables,
     text_of,
+    words,
     write,
 )
 from pytest_deploycheck.proxies.protocol import Acme, Relocated
@@ -198,10 +199,10 @@ def _move_entries(
     if any(get(static, key) is not None for key in _NEEDS_ENTRY):
         inner(entries, "traefik").setdefault("address", ":8080")  # else Traefik opens it by itself
     secured = {
-        str(entry).casefold()
+        entry.casefold()
         for router in routes.routers()
         if get(router, "tls") is not None
-        for entry in get(router, "entryPoints") or ()
+        for entry in words(get(router, "entryPoints"))
     }
     ports: dict[str, int] = {}
     moved = []
@@ -275,4 +276,4 @@ def _keep_inside(static: Table, copy: ProjectCopy) -> None:
     for key in ("log", "accessLog"):
         path = get(static, key, "filePath")
         if path and Path(str(path)).is_absolute():
-            put(inner(static, key), "filePath", str(copy.root.with_suffix(f".{key.lower()}")))
+            put(inner(static, key), "filePath", str(copy.root.with_suffix(f".traefik-{key}")))
