@@ -38,7 +38,7 @@ TIMEOUT = "        readTimeout: 10s\n"
 ALIASES = "      aliasHeadersStrategy: delete\n"
 SERVICE = "        serversTransport: app\n"
 TRUST = 'app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="127.0.0.1")'
-BIND = 'bind = "127.0.0.1:8000"'
+BIND = "bind = f\"127.0.0.1:{os.environ['APP_PORT']}\""
 CHALLENGE = "      httpChallenge:\n        entryPoint: web\n"
 RELOAD = "exec supervisorctl -c deploy/supervisord.conf signal HUP proxy"
 RUN = "command=traefik --configFile=var/run/traefik.yml\n"
@@ -211,12 +211,12 @@ SABOTAGES = [
         "TLS006",
     ),
     traefik("app believes everybody", APP, TRUST, TRUST.replace("127.0.0.1", "*"), "TLS006"),
-    traefik("app on all addresses", GUNICORN, BIND, 'bind = "0.0.0.0:8000"', "TLS007"),
+    traefik("app on all addresses", GUNICORN, BIND, BIND.replace("127.0.0.1", "0.0.0.0"), "TLS007"),
     traefik(
         "app on all addresses, uvicorn",
         CONF,
-        "socket=tcp://127.0.0.1:8000",
-        "socket=tcp://0.0.0.0:8000",
+        "socket=tcp://127.0.0.1:",
+        "socket=tcp://0.0.0.0:",
         "TLS007",
         server="uvicorn",
     ),

@@ -12,7 +12,8 @@ from cookiecutter.main import cookiecutter
 
 REPOSITORY = Path(__file__).parents[2]
 COMBINATIONS = [
-    {"app_server": server, "path_prefix": prefix}
+    {"https_proxy": proxy, "app_server": server, "path_prefix": prefix}
+    for proxy in ("caddy", "traefik")
     for server in ("gunicorn", "uvicorn")
     for prefix in ("", "/api/v1")
 ]

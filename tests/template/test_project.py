@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,11 @@ ODD = {
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="session", params=[{}, ODD], ids=["default", "odd"])
+@pytest.fixture(
+    scope="session",
+    params=[{}, ODD, {"https_proxy": "traefik"}, ODD | {"https_proxy": "traefik"}],
+    ids=["default", "odd", "traefik", "odd-traefik"],
+)
 def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make one project with the defaults, and one as different as can be."""
     return bake_into(tmp_path_factory.mktemp("tried") / "projects", **request.param)
@@ -91,9 +96,9 @@ def test_new_migration_fits_in(tmp_path: Path) -> None:
 class Deployment:
     """A project that was started as in production, on high ports of 127.0.0.1."""
 
-    def __init__(self, project: Path, ports: tuple[int, int]) -> None:
+    def __init__(self, project: Path, proxy: str, ports: tuple[int, int]) -> None:
         """Start it from elsewhere, with an empty environment."""
-        self.project = project
+        self.project, self.proxy = project, proxy
         self.http_port, self.https_port = ports
         self.env = dict(
             line.split("=", 1) for line in (project / ".env").read_text().splitlines() if line[:1].isupper()
@@ -155,30 +160,33 @@ class Deployment:
             self.log.close()
 
 
-def free_ports() -> tuple[int, int]:
-    """Find two ports that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        return first.getsockname()[1], second.getsockname()[1]
+def free_ports() -> tuple[int, int, int]:
+    """Find three ports that nobody uses."""
+    with ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        http_port, https_port, app_port = (server.getsockname()[1] for server in servers)
+        return http_port, https_port, app_port
 
 
 @pytest.fixture(
-    scope="module", params=[("gunicorn", "/api/v1"), ("uvicorn", "")], ids=["gunicorn-prefix", "uvicorn"]
+    scope="module",
+    params=[("caddy", "gunicorn", "/api/v1"), ("caddy", "uvicorn", ""), ("traefik", "uvicorn", "/api/v1")],
+    ids=["caddy-gunicorn-prefix", "caddy-uvicorn", "traefik-uvicorn-prefix"],
 )
 def deployment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     """Start a project with each of the servers, one of them under a path prefix."""
-    server, prefix = request.param
-    answers = {"app_server": server, "path_prefix": prefix, "domain": "localhost"}
+    proxy, server, prefix = request.param
+    answers = {"https_proxy": proxy, "app_server": server, "path_prefix": prefix, "domain": "localhost"}
     project = bake_into(tmp_path_factory.mktemp("d") / "p", **answers)
     ports = free_ports()
     env = (project / ".env").read_text()
-    env = env.replace("HTTP_PORT=80", f"HTTP_PORT={ports[0]}").replace(
-        "HTTPS_PORT=443", f"HTTPS_PORT={ports[1]}"
-    )
+    for line, port in zip(("HTTP_PORT=80", "HTTPS_PORT=443", "APP_PORT=8000"), ports, strict=True):
+        env = env.replace(line, f"{line.partition('=')[0]}={port}")
     (project / ".env").write_text(env)
     (project / ".venv").symlink_to(sys.prefix)
-    deployment = Deployment(project, ports)
+    deployment = Deployment(project, proxy, ports[:2])
     try:
         deployment.wait(f"{prefix}/health/ready")
         yield deployment
@@ -203,7 +211,8 @@ def test_serves_under_its_prefix(deployment: Deployment) -> None:
 def test_foreign_names_and_metrics_are_refused(deployment: Deployment) -> None:
     """Neither another host's name nor the metrics are for the public."""
     prefix = deployment.env["PATH_PREFIX"]
-    assert deployment.request(f"{prefix}/health/live", Host="evil.example")[0].status == 421
+    refused = deployment.request(f"{prefix}/health/live", Host="evil.example")[0]
+    assert refused.status == (404 if deployment.proxy == "traefik" else 421)
     for path in (f"{prefix}/metrics", f"{prefix}/metrics/", f"{prefix}//metrics", f"{prefix}/%6detrics"):
         response, text = deployment.request(path)
         assert response.status == 404
@@ -212,12 +221,13 @@ def test_foreign_names_and_metrics_are_refused(deployment: Deployment) -> None:
 
 def test_plain_http_leads_to_https(deployment: Deployment) -> None:
     """For this domain only."""
-    for host, status in (("localhost", 308), ("evil.example", 421)):
+    codes = (301, 404) if deployment.proxy == "traefik" else (308, 421)
+    for host, status in zip(("localhost", "evil.example"), codes, strict=True):
         connection = http.client.HTTPConnection("127.0.0.1", deployment.http_port, timeout=10)
         connection.request("GET", "/a/b?c=d", headers={"Host": host})
         response = connection.getresponse()
         assert response.status == status
-        assert response.headers["Location"] == ("https://localhost/a/b?c=d" if status == 308 else None)
+        assert response.headers["Location"] == ("https://localhost/a/b?c=d" if host == "localhost" else None)
         connection.close()
 
 
@@ -227,8 +237,11 @@ def test_as_many_workers_as_asked_for(deployment: Deployment) -> None:
     end = time.monotonic() + 10
     while log.read_text().count('"worker started"') < 2 and time.monotonic() < end:
         time.sleep(0.1)
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(deployment.project / "var" / "run" / "app.sock"))
+    if port := deployment.env.get("APP_PORT"):
+        connection = socket.create_connection(("127.0.0.1", int(port)))
+    else:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(deployment.project / "var" / "run" / "app.sock"))
     connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n")
     with connection, connection.makefile() as answer:
         workers = set(re.findall(r'process_cpu_seconds_total\{pid="(\d+)"\}', answer.read()))

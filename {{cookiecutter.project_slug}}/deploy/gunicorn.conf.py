@@ -12,7 +12,7 @@ worker_class = "asgi"
 
 {% if cookiecutter.https_proxy == "traefik" -%}
 # Traefik opens no unix sockets. Only who is on this machine gets here: the world does not go round the proxy (TLS007).
-bind = "127.0.0.1:8000"
+bind = f"127.0.0.1:{os.environ['APP_PORT']}"
 umask = 0o077
 {%- else -%}
 # Only the user who runs all this can open the socket: nobody goes round the proxy (TLS007).

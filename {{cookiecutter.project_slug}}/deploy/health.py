@@ -3,12 +3,19 @@
 It asks for readiness at the app's own {% if cookiecutter.https_proxy == "traefik" %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
 """
 
+{% if cookiecutter.https_proxy == "traefik" -%}
+import os
 import socket
 import sys
-{%- if cookiecutter.https_proxy == "traefik" %}
+from pathlib import Path
 
-ADDRESS = ("127.0.0.1", 8000)
-{%- else %}
+from dotenv import dotenv_values
+
+VALUES = {**dotenv_values(Path(__file__).parent.parent / ".env"), **os.environ}
+ADDRESS = ("127.0.0.1", int(VALUES.get("APP_PORT") or 0))
+{%- else -%}
+import socket
+import sys
 from pathlib import Path
 
 ADDRESS = Path(__file__).parent.parent / "var/run/app.sock"

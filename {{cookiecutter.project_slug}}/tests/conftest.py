@@ -54,6 +54,9 @@ def settings(database: Path) -> Settings:
         path_prefix="",
         http_port=80,
         https_port=443,
+{%- if cookiecutter.https_proxy == "traefik" %}
+        app_port=8000,
+{%- endif %}
         api_token=SecretStr(TOKEN),
         database_url=f"sqlite+aiosqlite:///{database}",
         web_concurrency=1,
@@ -68,5 +71,10 @@ def client(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Test
     monkeypatch.chdir(PROJECT)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     app = create_app(settings)
+{%- if cookiecutter.https_proxy == "traefik" %}
+    proxy = ("127.0.0.1", 50000)  # who asks
+    with TestClient(app, "https://testserver", raise_server_exceptions=False, headers=headers, client=proxy) as client:
+{%- else %}
     with TestClient(app, "https://testserver", headers=headers, raise_server_exceptions=False) as client:
+{%- endif %}
         yield client

@@ -12,6 +12,9 @@ GOOD = {
     "PATH_PREFIX": "/api",
     "HTTP_PORT": "80",
     "HTTPS_PORT": "443",
+{%- if cookiecutter.https_proxy == "traefik" %}
+    "APP_PORT": "8000",
+{%- endif %}
     "API_TOKEN": "long enough to be random",
     "DATABASE_URL": "sqlite+aiosqlite:///var/data/notes.db",
     "WEB_CONCURRENCY": "2",

@@ -19,7 +19,7 @@ def _number_of_workers(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """One field for each line of `.env`, also for those that only Supervisor or {{ {"caddy": "Caddy", "traefik": "Traefik"}[cookiecutter.https_proxy] }} read: a mistake is told early."""
+    """One field for each line of `.env`, also for those that only Supervisor or proxy read: a mistake is told early."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     path_prefix: str = Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     http_port: Port
     https_port: Port
+{%- if cookiecutter.https_proxy == "traefik" %}
+    app_port: Port
+{%- endif %}
     api_token: SecretStr
     database_url: str
     web_concurrency: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=256)]
