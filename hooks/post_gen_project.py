@@ -13,6 +13,7 @@ FILES_OF = {
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py"],
     ("https_proxy", "caddy"): ["deploy/Caddyfile"],
     ("https_proxy", "traefik"): ["deploy/traefik.yml", "deploy/traefik-routes.yml"],
+    ("https_proxy", "nginx"): ["deploy/nginx.conf", "deploy/write-nginx-conf"],
     ("https_proxy", "nginx", "haproxy"): ["deploy/certificates"],
 }
 

@@ -27,6 +27,21 @@ VISITORS, VISIT_EVERY_S = 2, 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
+class AmongBodies:
+    """Hundreds of connections from one address began to send a body, and others wanted to be served.
+
+    Attributes:
+        begun: how many connections there were.
+        let_in: how many of them had neither an answer nor an end: the server waited for their bodies.
+        others: requests of others meanwhile.
+    """
+
+    begun: int
+    let_in: int
+    others: TimeLine
+
+
+@dataclass(frozen=True, kw_only=True)
 class Slowed:
     """What became of slow clients and of others meanwhile.
 
@@ -37,7 +52,7 @@ class Slowed:
         left: how many of them still had their connection in the end.
         slowest_s: how long the last of the others had kept it, in seconds.
         others: requests of others meanwhile, each over a new connection.
-        others_among_bodies: requests of others while hundreds of slow bodies were on their way.
+        among_bodies: what became of hundreds of slow bodies that were on their way at once.
     """
 
     stack: Stack
@@ -46,7 +61,7 @@ class Slowed:
     left: dict[str, int]
     slowest_s: dict[str, float]
     others: TimeLine
-    others_among_bodies: TimeLine
+    among_bodies: AmongBodies
 
 
 @lane(Lane.GENTLE)
@@ -64,7 +79,7 @@ def send_slowly(workshop: Workshop) -> Slowed:
         crowd.be_slow(deadline_s=PATIENCE_S)
     if workshop.gentle.current is not stack:
         raise Blocked("the stack had to be replaced meanwhile, because of another check")
-    among_bodies: TimeLine = workshop.result_of(send_bodies)
+    among_bodies: AmongBodies = workshop.result_of(send_bodies)
     kinds = {way.name: [client for client in crowd.clients if client.manner is way] for way in ways}
     return Slowed(
         stack=stack,
@@ -81,20 +96,26 @@ def send_slowly(workshop: Workshop) -> Slowed:
             for name, clients in kinds.items()
         },
         others=TimeLine(tuple(sorted(others, key=lambda answer: answer.start))),
-        others_among_bodies=among_bodies,
+        among_bodies=among_bodies,
     )
 
 
 @lane(Lane.STOPS)
-def send_bodies(workshop: Workshop) -> TimeLine:
+def send_bodies(workshop: Workshop) -> AmongBodies:
     """Begin to send hundreds of bodies, and send ordinary requests before any of them is complete."""
     stack = workshop.for_stops.steady()
     others: list[Answer] = []
     body = next(way for way in manners(stack.entry, f"{MARK}body") if way.name == "body")
-    with SlowCrowd({body: BODIES}):
+    with SlowCrowd({body: BODIES}) as crowd:
         for _ in range(VISITS_AMONG_BODIES):
             _visit(stack, stack.config.requests.read, others)
-    return TimeLine(tuple(others))
+        for client in crowd.clients:
+            client.read()
+    return AmongBodies(
+        begun=len(crowd.clients),
+        let_in=sum(not client.answered and client.ended is None for client in crowd.clients),
+        others=TimeLine(tuple(others)),
+    )
 
 
 def _visit(stack: Stack, path: str, answers: list[Answer]) -> None:

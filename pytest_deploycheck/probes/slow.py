@@ -68,11 +68,12 @@ def _is_open(port: int) -> bool:
 
 @dataclass(kw_only=True)
 class SlowClient:
-    """One connection: when it began, and when the server ended it; None as long as it is open."""
+    """One connection: when it began, whether there was an answer, and when the server ended it; None = it is open."""
 
     manner: Manner
     connection: socket.socket
     began: float
+    answered: bool = False
     ended: float | None = None
     sent: int = 0
 
@@ -84,10 +85,10 @@ class SlowClient:
                 self.sent += 1
 
     def read(self) -> None:
-        """Take what the server says; nothing but the end of the connection counts."""
+        """Take what the server says."""
         with self._ends_here():
             while self.connection.recv(4096):
-                pass
+                self.answered = True
             raise ConnectionAbortedError
 
     @contextlib.contextmanager

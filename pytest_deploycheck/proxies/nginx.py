@@ -1,0 +1,249 @@
+"""nginx: its file is read and written by crossplane; ports, certificates and paths outside the project are moved.
+
+https://nginx.org/en/docs/dirindex.html
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import crossplane  # type: ignore[import-untyped]
+
+from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.outcome import NotVerified
+from pytest_deploycheck.proxies import certbot
+from pytest_deploycheck.proxies.documents import text_of
+from pytest_deploycheck.proxies.nginx_addresses import AppPorts, Listeners
+from pytest_deploycheck.proxies.protocol import Acme, Relocated
+from pytest_deploycheck.sandbox.certificates import CertificateFiles
+from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.tools import require
+from pytest_deploycheck.stacks.protocol import StackError
+
+NAME = "nginx"
+Directive = dict[str, Any]
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+_OWN_REFERENCE = re.compile(r"\$\{(\w+)\}(?=[\s;{])")
+_FILE = "deploy/nginx.conf"
+# What nginx writes, and where else it would do so: in folders that it was built with.
+_WRITTEN = {
+    "error_log": "main",
+    "pid": "main",
+    "access_log": "http",
+    "client_body_temp_path": "http",
+    "proxy_temp_path": "http",
+    "fastcgi_temp_path": "http",
+    "scgi_temp_path": "http",
+    "uwsgi_temp_path": "http",
+    "lock_file": "",
+    "proxy_cache_path": "",
+}
+ADVICE = {
+    "TLS001": Advice(_FILE, None, "return 308 https://$host$request_uri in the server for port 80"),
+    "TLS002": Advice(_FILE, None, "ssl_protocols TLSv1.2 TLSv1.3, and ssl_certificate with the whole chain"),
+    "TLS003": Advice(
+        _FILE,
+        None,
+        "add_header Strict-Transport-Security … always; a location with an add_header of its own loses it",
+    ),
+    "TLS004": Advice(
+        _FILE,
+        None,
+        "proxy_set_header X-Forwarded-Proto $scheme and Host $host; a location with any of its own loses all",
+    ),
+    "TLS005": Advice(_FILE, None, "proxy_set_header X-Forwarded-For $remote_addr"),
+    "TLS006": Advice(
+        _FILE, None, "X-Forwarded-For $remote_addr: $proxy_add_x_forwarded_for keeps what the client wrote"
+    ),
+    "TLS008": Advice(
+        _FILE,
+        None,
+        "a default_server with return 421, and ssl_reject_handshake on: else the first one takes any name",
+    ),
+    "TLS009": Advice(_FILE, None, "a hook that sends HUP to nginx, which reads certificates only then"),
+    "TLS010": Advice(
+        "deploy/certificates",
+        None,
+        "certbot in a loop, --deploy-hook, and /.well-known/acme-challenge/ on port 80",
+    ),
+    "TLS011": Advice(
+        _FILE, None, "proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade and a fitting Connection"
+    ),
+    "TLS012": Advice(
+        _FILE, None, "proxy_pass with a path takes the location's prefix away: as the app's server wants it"
+    ),
+    "TLS013": Advice(_FILE, None, "client_max_body_size 4m"),
+    "TLS014": Advice(
+        _FILE,
+        None,
+        "client_header_timeout 5s, and limit_conn for bodies: nginx never ends one that comes byte by byte",
+    ),
+    "TLS015": Advice(_FILE, None, "proxy_connect_timeout of a few seconds, max_fails=0"),
+    "TLS016": Advice(_FILE, None, "http2 in the listen lines"),
+    "REP003": Advice(_FILE, None, "no keepalive in the upstream: a connection for each request"),
+}
+
+
+def relocate(
+    command: str, copy: ProjectCopy, values: Mapping[str, str], *, domain: str, acme: Acme | None = None
+) -> Relocated:
+    """Rewrite the copy's file so that it runs on free loopback ports; see ``protocol.Proxy``."""
+    program, options, prefix, running = _parse(command, copy)
+    require(program[-1], copy.root / ".venv", install="apt-get install nginx")
+    file = copy.root / (copy.run.config.proxy_config or running)
+    name = str(file.relative_to(copy.root) if file.is_relative_to(copy.root) else file)
+    if file.is_relative_to(copy.root):
+        _expand(file, name, values)
+    main = [*_read_text(options.pop("-g", ""), copy), *_read(file, name)]
+    http = next((item["block"] for item in main if item["directive"] == "http"), None)
+    if http is None:
+        raise StackError(f"{name}: no http block: it serves nothing")
+    listeners = Listeners.move(http, copy, values, name)
+    app = AppPorts.move(http, copy, values, name)
+    moved = _keep_inside(main, http, prefix, copy)
+    said, certificate = _certify(http, running.parent, copy, domain, acme)
+    text = crossplane.build(main) + "\n"
+    if not file.is_relative_to(copy.root):
+        file = running = copy.root.with_suffix(".nginx.conf")
+    file.write_text(text, encoding="utf-8")
+    arguments = {"-e": "stderr", **options, "-p": str(prefix), "-c": str(running)}
+    return Relocated(
+        command=shlex.join([*program, *(word for option in arguments.items() for word in option)]),
+        http_port=listeners.http_port,
+        https_port=listeners.https_port,
+        upstream=app.upstream,
+        relocated=[
+            f"{name}: {line}"
+            for line in (
+                *listeners.moved,
+                said,
+                *moved,
+                *(f"the app's port {old} -> {new}" for old, new in app.ports.items()),
+            )
+        ],
+        certificate=certificate,
+        environment=certbot.environment(copy, acme),
+        app_ports=app.ports,
+    )
+
+
+def _parse(command: str, copy: ProjectCopy) -> tuple[list[str], dict[str, str], Path, Path]:
+    """Return ``[nice] nginx``, its options, and what ``-p`` and ``-c`` name."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise StackError(f"the proxy's command {command!r} cannot be split into words: {error}") from None
+    end = next((end for end, word in enumerate(words, start=1) if Path(word).name == NAME), 0)
+    options: dict[str, str] = {}
+    rest = iter(words[end:])
+    for word in rest:
+        options[word[:2]] = word[2:] or next(rest, "")
+    if not end or not options.get("-c"):
+        raise StackError(f"the proxy's command must be nginx -p FOLDER -c FILE, not {command!r}")
+    prefix = Path(os.path.normpath(copy.root / options.get("-p", ".")))
+    return words[:end], options, prefix, prefix / options["-c"]
+
+
+def _expand(file: Path, name: str, values: Mapping[str, str]) -> None:
+    """Put values of the environment in for ``${NAME}``, as the project's own start does: nginx knows none of them."""
+    text = _REFERENCE.sub(lambda match: values.get(match[1], match[0]), text_of(file, name))
+    # crossplane 0.5.8 takes what follows `${name}` for a part of the word; for nginx `$name` is the same.
+    file.write_text(_OWN_REFERENCE.sub(r"$\1", text), encoding="utf-8")
+
+
+def _read_text(text: str, copy: ProjectCopy) -> list[Directive]:
+    """Return the directives of the option ``-g``."""
+    file = copy.root.with_suffix(".nginx-g")
+    file.write_text(text, encoding="utf-8")
+    return _read(file, "the option -g")
+
+
+def _read(file: Path, name: str) -> list[Directive]:
+    """Read a file and all that it includes.
+
+    Raises:
+        StackError: there is a mistake; the message names file and line.
+    """
+    try:
+        payload = crossplane.parse(str(file), combine=True, check_ctx=False, check_args=False, strict=False)
+    except (OSError, ValueError, LookupError, RecursionError) as error:
+        raise StackError(f"{name}: cannot be read: {error}") from None
+    for found in payload["errors"]:
+        where = name if found["file"] == str(file) else found["file"]
+        line = f":{found['line']}" if found["line"] else ""
+        said = str(found["error"]).partition(" in /")[0]
+        raise StackError(f"{where}{line}: {said}")
+    return list(payload["config"][0]["parsed"])
+
+
+def walk(block: list[Directive]) -> Iterator[Directive]:
+    """Yield all directives of a block and of those in it."""
+    for item in block:
+        yield item
+        yield from walk(item.get("block") or [])
+
+
+def directive(name: str, *args: str) -> Directive:
+    """Return a new directive."""
+    return {"directive": name, "line": 0, "args": list(args)}
+
+
+def _keep_inside(main: list[Directive], http: list[Directive], prefix: Path, copy: ProjectCopy) -> list[str]:
+    """Let nginx write nowhere else, as the user who runs the checks; return what was moved."""
+    moved = []
+    outside = copy.run.folder / "outside"
+    found = {item["directive"] for item in main} | {item["directive"] for item in http}
+    for item in walk(main):
+        args = item["args"]
+        if item["directive"] in _WRITTEN and args and args[0].startswith("/"):
+            if (prefix / args[0]).is_relative_to(copy.root) or args[0].startswith("/dev/"):
+                continue
+            target = outside / args[0].lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            moved.append(f"{item['directive']} {args[0]} -> the sandbox")
+            args[0] = str(target)
+    outside.mkdir(exist_ok=True)
+    for name, place in _WRITTEN.items():
+        if place and name not in found:
+            (main if place == "main" else http).insert(0, directive(name, str(outside / f"nginx-{name}")))
+    users = [item for item in main if item["directive"] == "user"]
+    for item in users:
+        main.remove(item)
+        moved.append(f"user {' '.join(item['args'])} -> the user who runs the checks")
+    if os.geteuid() == 0:
+        main.insert(0, directive("user", "root"))
+    return moved
+
+
+def _certify(
+    http: list[Directive], folder: Path, copy: ProjectCopy, domain: str, acme: Acme | None
+) -> tuple[str, CertificateFiles | None]:
+    """Put a certificate of the run's CA where nginx reads it, as long as no ACME server is there to issue one."""
+    chains = [item for item in walk(http) if item["directive"] == "ssl_certificate"]
+    keys = [item for item in walk(http) if item["directive"] == "ssl_certificate_key"]
+    if not chains or not keys:
+        raise StackError(
+            f"{copy.run.config.proxy_config or 'nginx'}: no ssl_certificate and ssl_certificate_key"
+        )
+    chain, key = (Path(os.path.normpath(folder / items[0]["args"][0])) for items in (chains, keys))
+    inside = chain.is_relative_to(copy.root) and key.is_relative_to(copy.root) and "$" not in f"{chain}{key}"
+    if acme:
+        if not inside:
+            raise NotVerified(f"{chain} is outside of the project: who renews it cannot be tried here")
+        return f"the public ACME server, which certbot asks -> {acme.directory}", None
+    files = CertificateFiles.beside(copy.root, domain, renews_itself=False)
+    if inside:
+        files = CertificateFiles(
+            domain=domain, chain=chain, key=key, lineage=files.lineage, renews_itself=False
+        )
+    else:
+        for items, path in ((chains, files.chain), (keys, files.key)):
+            for item in items:
+                item["args"] = [str(path)]
+    files.issue(copy.run.ca)
+    return f"the certificate for {domain} -> one of the test CA", files
