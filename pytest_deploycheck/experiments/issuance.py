@@ -109,8 +109,12 @@ def _watch_renewal(
     began = time.monotonic()
     left_s = x509.load_der_x509_certificate(first).not_valid_after_utc.timestamp() - time.time()
     with PatientTraffic(stack.entry, stack.config.requests.live, clients=1, pause_s=0.2) as traffic:
-        _end_sleep(stack)
-        seen = wait_for(certificate, lambda now: now not in (None, first), deadline_s=left_s, every_s=0.3)
+
+        def later() -> bytes | None:
+            _end_sleep(stack)  # again and again: a script may be about to begin
+            return certificate()
+
+        seen = wait_for(later, lambda now: now not in (None, first), deadline_s=left_s, every_s=0.3)
     renewed = seen not in (None, first)
     return time.monotonic() - began if renewed else None, traffic.time_line
 
