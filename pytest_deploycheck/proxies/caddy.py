@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.proxies.command import split_after
 from pytest_deploycheck.proxies.protocol import Acme, Relocated
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
 from pytest_deploycheck.sandbox.ports import LOOPBACK
@@ -23,6 +24,7 @@ from pytest_deploycheck.sandbox.tools import require
 from pytest_deploycheck.stacks.protocol import StackError
 
 NAME = "caddy"
+_USUAL = "caddy run --config FILE"
 DAY_NS = 24 * 3600 * 10**9
 _LOCAL = re.compile(r"(?P<host>|localhost|127\.0\.0\.1|\[::1\]):(?P<port>[0-9]{1,5})")
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(-(?P<last>[0-9]{1,5}))?")
@@ -118,19 +120,15 @@ def relocate(
 
 def _parse(command: str) -> tuple[list[str], dict[str, str]]:
     """Return ``[nice] caddy`` and the options of ``[nice] caddy run --config FILE --adapter NAME``."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise StackError(f"the proxy's command {command!r} cannot be split into words: {error}") from None
-    end = next((end for end, word in enumerate(words, start=1) if Path(word).name == NAME), 0)
+    program, rest = split_after(NAME, command, usual=_USUAL)
     options: dict[str, str] = {}
-    for word, following in itertools.pairwise([*words[end:], ""]):
+    for word, following in itertools.pairwise([*rest, ""]):
         name, equals, value = word.lstrip("-").partition("=")
         if word.startswith("-"):
             options[{"c": "config"}.get(name, name)] = value if equals else following
-    if not end or "config" not in options:
-        raise StackError(f"the proxy's command must be caddy run --config FILE, not {command!r}")
-    return words[:end], options
+    if "config" not in options:
+        raise StackError(f"the proxy's command must be {_USUAL}, not {command!r}")
+    return program, options
 
 
 def _adapt(

@@ -17,6 +17,7 @@ import crossplane  # type: ignore[import-untyped]
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.proxies import certbot
+from pytest_deploycheck.proxies.command import split_after
 from pytest_deploycheck.proxies.documents import text_of
 from pytest_deploycheck.proxies.nginx_addresses import AppPorts, Listeners
 from pytest_deploycheck.proxies.protocol import Acme, Relocated
@@ -26,6 +27,7 @@ from pytest_deploycheck.sandbox.tools import require
 from pytest_deploycheck.stacks.protocol import StackError
 
 NAME = "nginx"
+_USUAL = "nginx -p FOLDER -c FILE"
 Directive = dict[str, Any]
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 _OWN_REFERENCE = re.compile(r"\$\{(\w+)\}(?=[\s;{])")
@@ -134,19 +136,15 @@ def relocate(
 
 def _parse(command: str, copy: ProjectCopy) -> tuple[list[str], dict[str, str], Path, Path]:
     """Return ``[nice] nginx``, its options, and what ``-p`` and ``-c`` name."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise StackError(f"the proxy's command {command!r} cannot be split into words: {error}") from None
-    end = next((end for end, word in enumerate(words, start=1) if Path(word).name == NAME), 0)
+    program, rest = split_after(NAME, command, usual=_USUAL)
     options: dict[str, str] = {}
-    rest = iter(words[end:])
-    for word in rest:
-        options[word[:2]] = word[2:] or next(rest, "")
-    if not end or not options.get("-c"):
-        raise StackError(f"the proxy's command must be nginx -p FOLDER -c FILE, not {command!r}")
+    words = iter(rest)
+    for word in words:
+        options[word[:2]] = word[2:] or next(words, "")
+    if not options.get("-c"):
+        raise StackError(f"the proxy's command must be {_USUAL}, not {command!r}")
     prefix = Path(os.path.normpath(copy.root / options.get("-p", ".")))
-    return words[:end], options, prefix, prefix / options["-c"]
+    return program, options, prefix, prefix / options["-c"]
 
 
 def _expand(file: Path, name: str, values: Mapping[str, str]) -> None:

@@ -55,12 +55,12 @@ class Listeners:
                 port = _port(item, values, name)
                 if port is None:
                     continue
-                new = ports.setdefault(port, 0) or copy.run.ports.take()
-                ports[port] = new
+                if port not in ports:
+                    ports[port] = copy.run.ports.take()
                 if "ssl" in item["args"]:
                     secured.append(port)
                 item["args"] = [
-                    f"{LOOPBACK}:{new}",
+                    f"{LOOPBACK}:{ports[port]}",
                     *(arg for arg in item["args"][1:] if not arg.startswith("ipv6only=")),
                 ]
                 key = (item["args"][0], "quic" in item["args"])

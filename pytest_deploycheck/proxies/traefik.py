@@ -14,6 +14,7 @@ from string import Template
 
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.outcome import NotVerified
+from pytest_deploycheck.proxies.command import split_after
 from pytest_deploycheck.proxies.documents import (
     SUFFIXES,
     Table,
@@ -135,19 +136,13 @@ def relocate(
 
 def _parse(command: str) -> tuple[list[str], dict[str, str]]:
     """Return ``[nice] traefik`` and the options of ``[nice] traefik --configFile=FILE``, all names in small letters."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise StackError(f"the proxy's command {command!r} cannot be split into words: {error}") from None
-    end = next((end for end, word in enumerate(words, start=1) if Path(word).name == NAME), 0)
-    if not end:
-        raise StackError(f"the proxy's command must be traefik --configFile=FILE, not {command!r}")
+    program, rest = split_after(NAME, command, usual="traefik --configFile=FILE")
     options: dict[str, str] = {}
-    for word, following in itertools.pairwise([*words[end:], "-"]):
+    for word, following in itertools.pairwise([*rest, "-"]):
         if word.startswith("-"):
             name, equals, value = word.lstrip("-").partition("=")
             options[name.lower()] = value if equals else "true" if following.startswith("-") else following
-    return words[:end], options
+    return program, options
 
 
 def _file(options: Mapping[str, str], copy: ProjectCopy) -> Path | None:
