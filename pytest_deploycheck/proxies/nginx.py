@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -236,9 +237,7 @@ def _certify(
         return f"the public ACME server, which certbot asks -> {acme.directory}", None
     files = CertificateFiles.beside(copy.root, domain, renews_itself=False)
     if inside:
-        files = CertificateFiles(
-            domain=domain, chain=chain, key=key, lineage=files.lineage, renews_itself=False
-        )
+        files = replace(files, chain=chain, key=key)
     else:
         for items, path in ((chains, files.chain), (keys, files.key)):
             for item in items:

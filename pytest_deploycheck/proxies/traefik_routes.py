@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -149,9 +149,7 @@ class Routes:
         else:
             chain, key = (copy.root / str(get(named[0], name)) for name in ("certFile", "keyFile"))
             if chain.is_relative_to(copy.root) and key.is_relative_to(copy.root):
-                files = CertificateFiles(
-                    domain=domain, chain=chain, key=key, lineage=files.lineage, renews_itself=False
-                )
+                files = replace(files, chain=chain, key=key)
         for table in named:
             put(table, "certFile", str(files.chain))
             put(table, "keyFile", str(files.key))
