@@ -14,6 +14,7 @@ FILES_OF = {
     ("https_proxy", "caddy"): ["deploy/Caddyfile"],
     ("https_proxy", "traefik"): ["deploy/traefik.yml", "deploy/traefik-routes.yml"],
     ("https_proxy", "nginx"): ["deploy/nginx.conf", "deploy/write-nginx-conf"],
+    ("https_proxy", "haproxy"): ["deploy/haproxy.cfg"],
     ("https_proxy", "nginx", "haproxy"): ["deploy/certificates"],
 }
 

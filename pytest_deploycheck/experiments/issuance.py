@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 from cryptography import x509
@@ -77,11 +78,13 @@ def issue_and_renew(workshop: Workshop) -> Issued:
     start = start_and_watch(stack)
 
     def certificate() -> bytes | None:
+        _end_sleep(stack)  # again and again: a script may be about to begin
         return trusted_certificate(entry.https_port, domain, root=server.root)
 
-    first = wait_for(certificate, bool, deadline_s=ISSUE_DEADLINE_S) if start.alive_s else None
+    wait = partial(wait_for, certificate, every_s=0.3)
+    first = wait(bool, deadline_s=ISSUE_DEADLINE_S) if start.alive_s else None
     issued_at = time.monotonic()
-    renewed_s, traffic = _watch_renewal(stack, certificate, first) if first else (None, None)
+    renewed_s, traffic = _watch_renewal(stack, wait, first) if first else (None, None)
     log = f"{stack.log_tail()}\n{server.log()[-400:]}"
     if start.served and renewed_s is not None:
         workshop.for_leaks.adopt(start)
@@ -103,18 +106,13 @@ def issue_and_renew(workshop: Workshop) -> Issued:
 
 
 def _watch_renewal(
-    stack: Stack, certificate: Callable[[], bytes | None], first: bytes
+    stack: Stack, wait: Callable[..., bytes | None], first: bytes
 ) -> tuple[float | None, TimeLine]:
     """Return how long it took until another certificate was served, and how requests fared."""
     began = time.monotonic()
     left_s = x509.load_der_x509_certificate(first).not_valid_after_utc.timestamp() - time.time()
     with PatientTraffic(stack.entry, stack.config.requests.live, clients=1, pause_s=0.2) as traffic:
-
-        def later() -> bytes | None:
-            _end_sleep(stack)  # again and again: a script may be about to begin
-            return certificate()
-
-        seen = wait_for(later, lambda now: now not in (None, first), deadline_s=left_s, every_s=0.3)
+        seen = wait(lambda now: now not in (None, first), deadline_s=left_s)
     renewed = seen not in (None, first)
     return time.monotonic() - began if renewed else None, traffic.time_line
 

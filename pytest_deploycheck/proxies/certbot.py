@@ -11,6 +11,8 @@ from pytest_deploycheck.sandbox.run import ProjectCopy
 
 # Nobody listens there: the public server is never asked for a certificate by a test.
 NOWHERE = "https://127.0.0.1:9/directory"
+# certbot needs a few seconds for each certificate, and some more on a busy machine.
+CERTIFICATES_LIVE_S = 40
 
 
 def environment(copy: ProjectCopy, acme: Acme | None) -> dict[str, str]:

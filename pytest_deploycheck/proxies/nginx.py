@@ -132,6 +132,7 @@ def relocate(
         certificate=certificate,
         environment=certbot.environment(copy, acme),
         app_ports=app.ports,
+        certificates_live_s=certbot.CERTIFICATES_LIVE_S,
     )
 
 

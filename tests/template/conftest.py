@@ -13,7 +13,7 @@ from cookiecutter.main import cookiecutter
 REPOSITORY = Path(__file__).parents[2]
 COMBINATIONS = [
     {"https_proxy": proxy, "app_server": server, "path_prefix": prefix}
-    for proxy in ("caddy", "nginx", "traefik")
+    for proxy in ("caddy", "haproxy", "nginx", "traefik")
     for server in ("gunicorn", "uvicorn")
     for prefix in ("", "/api/v1")
 ]

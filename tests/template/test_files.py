@@ -18,7 +18,7 @@ from conftest import REPOSITORY, Bake
 OTHER = {"gunicorn": "uvicorn", "uvicorn": "gunicorn"}
 # Traefik's own files are templates too, in Go's language.
 GO = re.compile(r'{{ (env "[A-Z_]+"|if ne .*?|ne .*?|end) }}')
-PROXIES = {"caddy": "Caddyfile", "nginx": "nginx.conf", "traefik": "traefik.yml"}
+PROXIES = {"caddy": "Caddyfile", "haproxy": "haproxy.cfg", "nginx": "nginx.conf", "traefik": "traefik.yml"}
 # Both servers use Uvicorn's ProxyHeadersMiddleware.
 SHARED = re.compile(r'uvicorn\.middleware|"uvicorn>=')
 
