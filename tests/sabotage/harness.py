@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "traefik", "uvicorn")
@@ -103,6 +105,27 @@ def sabotage(
         touches=touches,
         answers=answers,
     )
+
+
+def behind(proxy: str) -> Callable[..., Sabotage]:
+    """Return what makes records of projects with a proxy; ``prefix`` is their answer to ``path_prefix``."""
+
+    def record(
+        name: str,
+        file: str,
+        old: str | None,
+        new: str,
+        *caught_by: str,
+        prefix: str = "",
+        touches: tuple[str, ...] = ("https",),
+        **more: Any,
+    ) -> Sabotage:
+        answers = (("https_proxy", proxy), ("path_prefix", prefix))
+        return sabotage(
+            f"{proxy}: {name}", file, old, new, *caught_by, answers=answers, touches=touches, **more
+        )
+
+    return record
 
 
 def bake(folder: Path, **answers: str) -> Path:

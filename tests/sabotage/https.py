@@ -55,6 +55,7 @@ def docs():
 HTTP_SITE = (
     "# Plain HTTP only leads to HTTPS (TLS001), and only for this domain (TLS008).\n"
     "http:// {\n"
+    "\tlog\n"
     "\t@domain host {$DOMAIN}\n"
     f"\t{REDIRECT}\n"
     "\trespond 421\n"

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import haproxy
 import https
 import memory
+import nginx
 import previous_steps
 import pytest
 import replication
@@ -23,7 +25,19 @@ from harness import PROGRAMS_OF, SECOND_TRY, Sabotage, Verdict, run_deploycheck
 from pytest_deploycheck.check import Concept, all_checks
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 
-MODULES = (https, startup, restarts, replication, memory, previous_steps, resources, traefik, variations)
+MODULES = (
+    https,
+    startup,
+    restarts,
+    replication,
+    memory,
+    previous_steps,
+    resources,
+    variations,
+    nginx,
+    traefik,
+    haproxy,
+)
 RECORDS = [record for module in MODULES for record in module.SABOTAGES]
 HOME = {record.id: module.__name__ for module in MODULES for record in module.SABOTAGES}
 TAKE_SECONDS = {"MEM005", "RES001", "RES005", "RES007"}

@@ -1,6 +1,8 @@
 """Broken HTTPS with Traefik, and right ways of another kind."""
 
-from harness import Change, Sabotage, sabotage
+from harness import Change, behind
+
+traefik = behind("traefik")
 
 STATIC = "deploy/traefik.yml"
 ROUTES = "deploy/traefik-routes.yml"
@@ -95,31 +97,6 @@ stsSeconds = 63072000
 [[http.services.app.loadBalancer.servers]]
 url = "http://localhost:8000/"
 """
-
-
-def traefik(
-    name: str,
-    file: str,
-    old: str | None,
-    new: str,
-    *caught_by: str,
-    server: str = "gunicorn",
-    prefix: str = "",
-    more: tuple[Change, ...] = (),
-    touches: tuple[str, ...] = ("https",),
-) -> Sabotage:
-    """Make a record of a project with Traefik."""
-    return sabotage(
-        f"traefik: {name}",
-        file,
-        old,
-        new,
-        *caught_by,
-        server=server,
-        more=more,
-        touches=touches,
-        answers=(("https_proxy", "traefik"), ("path_prefix", prefix)),
-    )
 
 
 SABOTAGES = [

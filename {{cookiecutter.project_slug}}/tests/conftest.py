@@ -56,6 +56,8 @@ def settings(database: Path) -> Settings:
         https_port=443,
 {%- if cookiecutter.https_proxy == "traefik" %}
         app_port=8000,
+{%- elif cookiecutter.https_proxy == "haproxy" %}
+        certbot_port=8402,
 {%- endif %}
         api_token=SecretStr(TOKEN),
         database_url=f"sqlite+aiosqlite:///{database}",

@@ -14,6 +14,8 @@ GOOD = {
     "HTTPS_PORT": "443",
 {%- if cookiecutter.https_proxy == "traefik" %}
     "APP_PORT": "8000",
+{%- elif cookiecutter.https_proxy == "haproxy" %}
+    "CERTBOT_PORT": "8402",
 {%- endif %}
     "API_TOKEN": "long enough to be random",
     "DATABASE_URL": "sqlite+aiosqlite:///var/data/notes.db",

@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     https_port: Port
 {%- if cookiecutter.https_proxy == "traefik" %}
     app_port: Port
+{%- elif cookiecutter.https_proxy == "haproxy" %}
+    certbot_port: Port
 {%- endif %}
     api_token: SecretStr
     database_url: str

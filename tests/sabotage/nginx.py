@@ -1,0 +1,367 @@
+"""Broken HTTPS with nginx and certbot, and right ways of another kind."""
+
+from harness import Change, behind
+
+nginx = behind("nginx")
+
+NGINX = "deploy/nginx.conf"
+CONF = "deploy/supervisord.conf"
+GUNICORN = "deploy/gunicorn.conf.py"
+APP = "src/notes_api/application.py"
+PYPROJECT = "pyproject.toml"
+START = "deploy/start"
+HOOK = "deploy/reload-proxy"
+CERTIFICATES = "deploy/certificates"
+
+REDIRECT = "            return 308 https://$host$request_uri;\n"
+TO_APP = "            proxy_pass http://app;\n            # return 308 https://$host$request_uri;\n"
+PROTOCOLS = "ssl_protocols TLSv1.2 TLSv1.3;\n    ssl_ciphers "
+HSTS = '        add_header Strict-Transport-Security "max-age=31536000" always;\n'
+HTTP_SERVER = "        listen [::]:${HTTP_PORT};\n"
+FORWARDED_FOR = "proxy_set_header X-Forwarded-For $remote_addr;"
+SCHEME = "            proxy_set_header X-Forwarded-Proto $scheme;\n"
+HOST = "proxy_set_header Host $host$port;"
+TRUST = 'app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="*")'
+TRUST_LOOPBACK = Change(file=APP, old=TRUST, new=TRUST.replace("*", "127.0.0.1"))
+BIND = 'bind = "unix:var/run/app.sock"'
+SERVERS = "        server unix:var/run/app.sock max_fails=0;\n" * 2
+OVER_TCP = Change(file=NGINX, old=SERVERS, new="        server 127.0.0.1:8000 max_fails=0;\n" * 2)
+OTHERS_ON_HTTPS = """    server {
+        listen ${HTTPS_PORT} ssl http2 default_server;
+        listen [::]:${HTTPS_PORT} ssl http2 default_server;
+        ssl_reject_handshake on;
+        return 421;
+    }
+"""
+OTHERS_ON_HTTP = """    server {
+        listen ${HTTP_PORT} default_server;
+        listen [::]:${HTTP_PORT} default_server;
+        return 421;
+    }
+"""
+RELOAD = "exec supervisorctl -c deploy/supervisord.conf signal HUP proxy"
+CHALLENGE = "        location /.well-known/acme-challenge/ {\n            root var/acme;\n        }\n"
+HEADER_TIMEOUT = "    client_header_timeout 5s;\n"
+BODY = "    client_max_body_size 4m;\n"
+FEW_BODIES = "    limit_conn bodies 50;\n"
+HTTP2 = "        listen ${HTTPS_PORT} ssl http2;\n        listen [::]:${HTTPS_PORT} ssl http2;\n"
+UPGRADE = "            proxy_set_header Upgrade $http_upgrade;\n"
+PATHS = "ssl_certificate ../tls/fullchain.pem;\n    ssl_certificate_key ../tls/privkey.pem;"
+OF_THE_MACHINE = PATHS.replace("../tls", "/etc/letsencrypt/live/example.com")
+HEADERS = "    add_header X-Content-Type-Options"
+AS_DEBIAN = """user www-data;
+pid /run/nginx.pid;
+error_log /var/log/nginx/error.log;
+daemon off;
+
+events {
+}
+
+http {
+    access_log /var/log/nginx/access.log;
+    gzip on;
+    client_max_body_size 4m;
+    client_header_timeout 10;
+    limit_conn_zone $binary_remote_addr zone=address:10m;
+    include conf.d/*.conf;
+}
+"""
+SITE = """
+server {
+    listen 80;
+    server_name ${DOMAIN};
+    return 301 https://${DOMAIN}$request_uri;
+}
+server {
+    listen 80 default_server;
+    return 444;
+}
+server {
+    listen 443 ssl default_server;
+    ssl_certificate /etc/ssl/certs/ssl-cert-snakeoil.pem;
+    ssl_certificate_key /etc/ssl/private/ssl-cert-snakeoil.key;
+    return 444;
+}
+server {
+    listen 443 ssl http2;
+    server_name ${DOMAIN};
+    ssl_certificate /etc/letsencrypt/live/example.com/fullchain.pem;
+    ssl_certificate_key /etc/letsencrypt/live/example.com/privkey.pem;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    add_header Strict-Transport-Security "max-age=63072000; includeSubDomains" always;
+    limit_conn address 100;
+    location / {
+        proxy_pass http://unix:/srv/notes/var/run/app.sock:;
+        proxy_http_version 1.1;
+        proxy_set_header Host $host;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header X-Forwarded-Host "";
+        proxy_set_header X-Forwarded-Port "";
+        proxy_set_header Forwarded "";
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $http_connection;
+    }
+}
+"""
+
+
+SABOTAGES = [
+    nginx(
+        "redirect drops the query",
+        NGINX,
+        "https://$host$request_uri;\n",
+        "https://$host$uri;\n",
+        "TLS001",
+    ),
+    nginx("plain http is served, the redirect is in a comment", NGINX, REDIRECT, TO_APP, "TLS001"),
+    nginx(
+        "the certificate that nobody trusts is made at each start",
+        START,
+        "elif [ ! -e var/tls/fullchain.pem ]; then",
+        "else",
+        "TLS002",
+    ),
+    nginx(
+        "old versions of TLS",
+        NGINX,
+        PROTOCOLS,
+        "ssl_protocols TLSv1 TLSv1.1 TLSv1.2;\n    ssl_ciphers DEFAULT@SECLEVEL=0:",
+        "TLS002",
+    ),
+    nginx(
+        "hsts for a day, a year is only in a comment",
+        NGINX,
+        HSTS,
+        f"        # {HSTS.strip()}\n{HSTS.replace('31536000', '86400')}",
+        "TLS003",
+    ),
+    nginx(
+        "hsts is lost where a location has a header of its own",
+        NGINX,
+        SCHEME,
+        f'{SCHEME}            add_header Cache-Control "no-store";\n',
+        "TLS003",
+    ),
+    nginx("hsts on http too", NGINX, HTTP_SERVER, f"{HTTP_SERVER}{HSTS}", "TLS003"),
+    nginx(
+        "hsts in the server for plain http only",
+        NGINX,
+        HTTP_SERVER,
+        f"{HTTP_SERVER}{HSTS}",
+        "TLS003",
+        more=(Change(file=NGINX, old=f"{HSTS}    {HEADERS}", new=f"    {HEADERS}"),),
+    ),
+    nginx("scheme is not passed on", NGINX, SCHEME, SCHEME.replace("$scheme", '""'), "TLS004"),
+    nginx("host is not passed on", NGINX, HOST, f"# {HOST}", "TLS004"),
+    nginx(
+        "host of the inside is passed on", NGINX, HOST, "proxy_set_header Host app.internal:8000;", "TLS004"
+    ),
+    nginx("client is not passed on", NGINX, FORWARDED_FOR, 'proxy_set_header X-Forwarded-For "";', "TLS005"),
+    nginx("proxy is trusted only in a comment", APP, TRUST, f"# {TRUST}", "TLS005"),
+    nginx(
+        "proxy is trusted only in a comment, uvicorn",
+        APP,
+        TRUST,
+        f"# {TRUST}",
+        "TLS004",
+        "TLS005",
+        server="uvicorn",
+    ),
+    nginx(
+        "proxy appends to what clients say",
+        NGINX,
+        FORWARDED_FOR,
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "TLS006",
+    ),
+    nginx(
+        "proxy believes what clients say of their scheme",
+        NGINX,
+        SCHEME,
+        SCHEME.replace("$scheme", "$http_x_forwarded_proto"),
+        "TLS004",
+        "TLS006",
+    ),
+    nginx(
+        "proxy believes clients of whole networks",
+        NGINX,
+        HSTS,
+        f"        set_real_ip_from 127.0.0.0/8;\n        real_ip_header X-Forwarded-For;\n{HSTS}",
+        "TLS006",
+    ),
+    nginx(
+        "app on loopback believes everybody",
+        GUNICORN,
+        BIND,
+        'bind = "127.0.0.1:8000"',
+        "TLS006",
+        more=(OVER_TCP,),
+    ),
+    nginx(
+        "app on all addresses",
+        GUNICORN,
+        BIND,
+        'bind = "0.0.0.0:8000"',
+        "TLS007",
+        more=(OVER_TCP, TRUST_LOOPBACK),
+    ),
+    nginx("the only server on https takes any name", NGINX, OTHERS_ON_HTTPS, "", "TLS008"),
+    nginx("the first server on http takes any name", NGINX, OTHERS_ON_HTTP, "", "TLS008"),
+    nginx(
+        "the default server on https leads to the app",
+        NGINX,
+        "ssl_reject_handshake on;\n        return 421;",
+        "location / {\n            proxy_pass http://app;\n        }",
+        "TLS008",
+    ),
+    nginx("renewal hook does nothing", HOOK, RELOAD, f"exec true  # {RELOAD}", "TLS009", "TLS010"),
+    nginx("renewal hook restarts the proxy", HOOK, "signal HUP proxy", "restart proxy", "TLS009"),
+    nginx("renewal hook signals the app", HOOK, "signal HUP proxy", "signal USR2 app", "TLS009"),
+    nginx("renewal hook names no program", HOOK, "signal HUP proxy", "signal HUP nginx", "TLS009"),
+    nginx("renewal hook stops nginx", HOOK, "signal HUP proxy", "signal TERM proxy", "TLS009"),
+    nginx("renewal hook is not there", PYPROJECT, f'"{HOOK}"', '"deploy/renewed"', "TLS009"),
+    nginx(
+        "nobody tells the proxy of the renewed certificate",
+        CERTIFICATES,
+        f" --deploy-hook {HOOK}",
+        "",
+        "TLS010",
+    ),
+    nginx(
+        "the certificate is asked for once",
+        CERTIFICATES,
+        "        sleep $HALF_A_DAY",
+        "        exec tail -f /dev/null",
+        "TLS010",
+    ),
+    nginx("no challenge of the certificate's issuer is answered", NGINX, CHALLENGE, "", "TLS010"),
+    nginx(
+        "the challenge is answered with another folder's files",
+        NGINX,
+        "root var/acme;",
+        "alias var/acme/;",
+        "TLS010",
+    ),
+    nginx(
+        "the certificate is asked for another name",
+        CERTIFICATES,
+        '--domain "$DOMAIN"',
+        '--domain "www.$DOMAIN"',
+        "TLS010",
+    ),
+    nginx("upgrade is lost in the proxy", NGINX, UPGRADE, f"            # {UPGRADE.strip()}\n", "TLS011"),
+    nginx(
+        "the app is spoken to in http/1.0",
+        NGINX,
+        "            proxy_http_version 1.1;\n",
+        "",
+        "TLS011",
+    ),
+    nginx(
+        "the prefix is taken away twice",
+        NGINX,
+        "proxy_pass http://app;",
+        "proxy_pass http://app/;",
+        "TLS012",
+        prefix="/api",
+        touches=("TLS012",),
+    ),
+    # nginx's own limit is 1 MiB.
+    nginx(
+        "no limit for bodies is set, it is only in a comment",
+        NGINX,
+        BODY,
+        f"    # {BODY.strip()}\n",
+        "TLS013",
+    ),
+    nginx("bodies of any size", NGINX, BODY, BODY.replace("4m", "0"), "TLS013"),
+    nginx("a limit far above the declared one", NGINX, BODY, BODY.replace("4m", "4g"), "TLS013"),
+    nginx(
+        "another limit of bodies in the location of the app",
+        NGINX,
+        SCHEME,
+        f"{SCHEME}            client_max_body_size 64m;\n",
+        "TLS013",
+    ),
+    # nginx's own limit is a minute.
+    nginx(
+        "no time limit for headers, it is only in a comment",
+        NGINX,
+        HEADER_TIMEOUT,
+        f"    # {HEADER_TIMEOUT.strip()}\n",
+        "TLS014",
+    ),
+    nginx("a time limit of an hour", NGINX, HEADER_TIMEOUT, HEADER_TIMEOUT.replace("5s", "1h"), "TLS014"),
+    nginx(
+        "one address may send hundreds of bodies",
+        NGINX,
+        FEW_BODIES,
+        f"    # {FEW_BODIES.strip()}\n",
+        "TLS014",
+    ),
+    nginx(
+        "hundreds of slow bodies are passed on as they come",
+        NGINX,
+        FEW_BODIES,
+        "    proxy_request_buffering off;\n",
+        "TLS013",
+        "TLS014",
+    ),
+    nginx(
+        "only http/1.1",
+        NGINX,
+        HTTP2,
+        HTTP2.replace(" http2", ""),
+        "TLS016",
+        more=(Change(file=NGINX, old=OTHERS_ON_HTTPS, new=OTHERS_ON_HTTPS.replace(" http2", "")),),
+    ),
+    # Right ways of another kind: nothing may fail.
+    nginx("below a prefix", NGINX, "server_tokens off;", "server_tokens off;  # so", prefix="/api"),
+    nginx(
+        "below a prefix, uvicorn",
+        NGINX,
+        "server_tokens off;",
+        "server_tokens off;  # so",
+        server="uvicorn",
+        prefix="/api",
+        touches=("TLS004", "TLS006", "TLS011", "TLS012", "TLS013", "TLS015", "RST002", "RST011"),
+    ),
+    nginx(
+        "tcp on loopback",
+        GUNICORN,
+        BIND,
+        'bind = "127.0.0.1:8000"',
+        more=(OVER_TCP, TRUST_LOOPBACK),
+        touches=("TLS004", "TLS005", "TLS006", "TLS007", "TLS015", "RST002"),
+    ),
+    nginx(
+        "renewal hook sends the signal itself",
+        HOOK,
+        RELOAD,
+        'kill -HUP "$(cat var/run/nginx.pid)"',
+        touches=("TLS009", "TLS010"),
+    ),
+    nginx(
+        "certificates of the machine, whose renewal reloads nginx",
+        NGINX,
+        PATHS,
+        OF_THE_MACHINE,
+        touches=("TLS002", "TLS008", "TLS009"),
+    ),
+    nginx(
+        "as Debian's package has it: its user and folders, a file for each site, 301",
+        NGINX,
+        None,
+        AS_DEBIAN,
+        more=(
+            Change(file="deploy/site.conf", old=None, new=SITE),
+            Change(
+                file="deploy/write-nginx-conf",
+                old="set -eu\n",
+                new='set -eu\nmkdir -p var/run/conf.d\nsed "s|[$]{DOMAIN}|$DOMAIN|" deploy/site.conf > var/run/conf.d/site.conf\n',
+            ),
+        ),
+        touches=("TLS001", "TLS002", "TLS003", "TLS005", "TLS006", "TLS008", "TLS011", "TLS013", "TLS016"),
+    ),
+]
