@@ -79,7 +79,7 @@ def relocate(
     listeners = Listeners.move(lines, copy, name)
     app = AppPorts.move(lines, listeners.section, copy, name)
     moved = _keep_inside(lines, copy)
-    said, certificate = _certify(lines, listeners.certified, copy, domain, acme)
+    said, certificate = _certify(lines, listeners.certified, copy, domain, acme, name)
     written = {path: _write(path, found, copy, number) for number, (path, found) in enumerate(files.items())}
     relocated = Relocated(
         command=program.moved(written, copy),
@@ -153,7 +153,7 @@ def _without_owner(words: list[str]) -> list[str]:
 
 
 def _certify(
-    lines: list[Line], certified: list[Line], copy: ProjectCopy, domain: str, acme: Acme | None
+    lines: list[Line], certified: list[Line], copy: ProjectCopy, domain: str, acme: Acme | None, name: str
 ) -> tuple[str, CertificateFiles | None]:
     """Put a certificate of the run's CA where HAProxy reads it, as long as no ACME server is there to issue one."""
     bases = [line.words[1] for line in lines if line.words[:1] == ["crt-base"] and len(line.words) > 1]
@@ -164,8 +164,7 @@ def _certify(
         if option in {"crt", "crt-list"}
     ]
     if not named:
-        where = f"{copy.run.config.proxy_config or 'HAProxy'}:{certified[0].number if certified else 1}"
-        raise StackError(f"{where}: bind with ssl names no certificate (crt FILE)")
+        raise StackError(f"{name}:{certified[0].number}: bind with ssl names no certificate (crt FILE)")
     file = Path(os.path.normpath(copy.root.joinpath(*bases[:1], named[0])))
     own = file.is_relative_to(copy.root) and not file.is_dir() and "crt-list" not in certified[0].words
     if acme:

@@ -89,7 +89,7 @@ class Command:
         named = [word for path in files.values() for word in ("-f", str(path))]
         try:
             done = subprocess.run(
-                copy.argv(shlex.join([self.words[-1], "-c", "-q", *named])),
+                copy.argv(shlex.join([self.words[-1], "-c", *named])),
                 cwd=copy.root,
                 env={**copy.environment(values), "PATH": f"{copy.root / '.venv/bin'}:{SYSTEM_PATH}"},
                 capture_output=True,

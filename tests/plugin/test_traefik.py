@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from conftest import ACME
 from fuzz import PROFILE, TEXTS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_deploycheck.config import Config
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.proxies import traefik
 from pytest_deploycheck.proxies.protocol import Acme, Relocated
-from pytest_deploycheck.sandbox.certificates import CertificateFiles
-from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.stacks.protocol import StackError
 
 STATIC = """
@@ -39,28 +32,13 @@ http:
   services: { app: { loadBalancer: { servers: [ { url: "http://localhost:8000" } ] } } }
 """
 COMMAND = "traefik --configFile=traefik.yml"
-ACME = Acme(directory="https://127.0.0.1:14000/dir", root=Path("/root.pem"))
 
 
-@pytest.fixture
-def copy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A copy of a project in which nothing can be started, with a right configuration."""
-    folder = Path(tempfile.mkdtemp())
-    root = folder / "1"
-    root.mkdir()
-    (root / "traefik.yml").write_text(STATIC)
-    (root / "routes.yml").write_text(ROUTES)
-    config = Config(
-        root=root, project="x", env={}, settings={}, domain="example.com", manager_config="supervisord.conf"
-    )
-    ports = itertools.cycle(range(21_000, 29_000))
-    run: Any = SimpleNamespace(
-        config=config, folder=folder, ports=SimpleNamespace(take=lambda: next(ports)), ca=None
-    )
-    monkeypatch.setattr(traefik, "require", lambda *_, **__: None)
-    monkeypatch.setattr(CertificateFiles, "issue", lambda *_: b"")
-    yield ProjectCopy(run=run, root=root)
-    shutil.rmtree(folder)
+@pytest.fixture(autouse=True)
+def right(copy: Any) -> None:
+    """Begin with a right configuration."""
+    (copy.root / "traefik.yml").write_text(STATIC)
+    (copy.root / "routes.yml").write_text(ROUTES)
 
 
 def relocated(copy: Any, command: str = COMMAND, acme: Acme | None = None) -> Relocated:

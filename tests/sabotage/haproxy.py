@@ -13,7 +13,8 @@ START = "deploy/start"
 HOOK = "deploy/reload-proxy"
 CERTIFICATES = "deploy/certificates"
 
-REDIRECT = '    http-request redirect prefix "https://${DOMAIN}" code 308 if !{ path_beg /.well-known/acme-challenge/ }\n'
+ELSEWHERE = "if !{ path_beg /.well-known/acme-challenge/ }\n"
+REDIRECT = f'    http-request redirect prefix "https://${{DOMAIN}}" code 308 {ELSEWHERE}'
 TO_CERTBOT = "    default_backend certbot\n"
 VERSIONS = "ssl-min-ver TLSv1.2 no-tls-tickets\n    ssl-default-bind-ciphers "
 HSTS = '    http-after-response set-header Strict-Transport-Security "max-age=31536000"\n'
@@ -198,7 +199,7 @@ SABOTAGES = [
         "redirect to whatever name",
         HAPROXY,
         REDIRECT,
-        "    http-request redirect scheme https code 308 if !{ path_beg /.well-known/acme-challenge/ }\n",
+        f"    http-request redirect scheme https code 308 {ELSEWHERE}",
         "TLS008",
         more=(Change(file=HAPROXY, old=HTTP_NAMES, new=HTTP_BIND),),
     ),

@@ -359,7 +359,8 @@ SABOTAGES = [
             Change(
                 file="deploy/write-nginx-conf",
                 old="set -eu\n",
-                new='set -eu\nmkdir -p var/run/conf.d\nsed "s|[$]{DOMAIN}|$DOMAIN|" deploy/site.conf > var/run/conf.d/site.conf\n',
+                new="set -eu\nmkdir -p var/run/conf.d\n"
+                'sed "s|[$]{DOMAIN}|$DOMAIN|" deploy/site.conf > var/run/conf.d/site.conf\n',
             ),
         ),
         touches=("TLS001", "TLS002", "TLS003", "TLS005", "TLS006", "TLS008", "TLS011", "TLS013", "TLS016"),
