@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import crossplane  # type: ignore[import-untyped]
 
@@ -21,6 +20,7 @@ from pytest_deploycheck.proxies import certbot
 from pytest_deploycheck.proxies.command import split_after
 from pytest_deploycheck.proxies.documents import text_of
 from pytest_deploycheck.proxies.nginx_addresses import AppPorts, Listeners
+from pytest_deploycheck.proxies.nginx_files import Directive, keep_inside, walk
 from pytest_deploycheck.proxies.protocol import Acme, Relocated
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
 from pytest_deploycheck.sandbox.run import ProjectCopy
@@ -29,23 +29,9 @@ from pytest_deploycheck.stacks.protocol import StackError
 
 NAME = "nginx"
 _USUAL = "nginx -p FOLDER -c FILE"
-Directive = dict[str, Any]
 _REFERENCE = re.compile(r"\$\{(\w+)\}")
 _OWN_REFERENCE = re.compile(r"\$\{(\w+)\}(?=[\s;{])")
 _FILE = "deploy/nginx.conf"
-# What nginx writes, and where else it would do so: in folders that it was built with.
-_WRITTEN = {
-    "error_log": "main",
-    "pid": "main",
-    "access_log": "http",
-    "client_body_temp_path": "http",
-    "proxy_temp_path": "http",
-    "fastcgi_temp_path": "http",
-    "scgi_temp_path": "http",
-    "uwsgi_temp_path": "http",
-    "lock_file": "",
-    "proxy_cache_path": "",
-}
 ADVICE = {
     "TLS001": Advice(_FILE, None, "return 308 https://$host$request_uri in the server for port 80"),
     "TLS002": Advice(_FILE, None, "ssl_protocols TLSv1.2 TLSv1.3, and ssl_certificate with the whole chain"),
@@ -108,8 +94,8 @@ def relocate(
         raise StackError(f"{name}: no http block: it serves nothing")
     listeners = Listeners.move(http, copy, values, name)
     app = AppPorts.move(http, copy, values, name)
-    moved = _keep_inside(main, http, prefix, copy)
-    said, certificate = _certify(http, running.parent, copy, domain, acme)
+    moved = keep_inside(main, http, prefix, copy)
+    said, certificate = _certify(http, running.parent, copy, domain, acme, name)
     text = crossplane.build(main) + "\n"
     if not file.is_relative_to(copy.root):
         file = running = copy.root.with_suffix(".nginx.conf")
@@ -170,7 +156,7 @@ def _read(file: Path, name: str) -> list[Directive]:
         StackError: there is a mistake; the message names file and line.
     """
     try:
-        payload = crossplane.parse(str(file), combine=True, check_ctx=False, check_args=False, strict=False)
+        payload = crossplane.parse(str(file), combine=True)
     except (OSError, ValueError, LookupError, RecursionError) as error:
         raise StackError(f"{name}: cannot be read: {error}") from None
     for found in payload["errors"]:
@@ -181,55 +167,14 @@ def _read(file: Path, name: str) -> list[Directive]:
     return list(payload["config"][0]["parsed"])
 
 
-def walk(block: list[Directive]) -> Iterator[Directive]:
-    """Yield all directives of a block and of those in it."""
-    for item in block:
-        yield item
-        yield from walk(item.get("block") or [])
-
-
-def directive(name: str, *args: str) -> Directive:
-    """Return a new directive."""
-    return {"directive": name, "line": 0, "args": list(args)}
-
-
-def _keep_inside(main: list[Directive], http: list[Directive], prefix: Path, copy: ProjectCopy) -> list[str]:
-    """Let nginx write nowhere else, as the user who runs the checks; return what was moved."""
-    moved = []
-    outside = copy.run.folder / "outside"
-    found = {item["directive"] for item in main} | {item["directive"] for item in http}
-    for item in walk(main):
-        args = item["args"]
-        if item["directive"] in _WRITTEN and args and args[0].startswith("/"):
-            if (prefix / args[0]).is_relative_to(copy.root) or args[0].startswith("/dev/"):
-                continue
-            target = outside / args[0].lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            moved.append(f"{item['directive']} {args[0]} -> the sandbox")
-            args[0] = str(target)
-    outside.mkdir(exist_ok=True)
-    for name, place in _WRITTEN.items():
-        if place and name not in found:
-            (main if place == "main" else http).insert(0, directive(name, str(outside / f"nginx-{name}")))
-    users = [item for item in main if item["directive"] == "user"]
-    for item in users:
-        main.remove(item)
-        moved.append(f"user {' '.join(item['args'])} -> the user who runs the checks")
-    if os.geteuid() == 0:
-        main.insert(0, directive("user", "root"))
-    return moved
-
-
 def _certify(
-    http: list[Directive], folder: Path, copy: ProjectCopy, domain: str, acme: Acme | None
+    http: list[Directive], folder: Path, copy: ProjectCopy, domain: str, acme: Acme | None, name: str
 ) -> tuple[str, CertificateFiles | None]:
     """Put a certificate of the run's CA where nginx reads it, as long as no ACME server is there to issue one."""
     chains = [item for item in walk(http) if item["directive"] == "ssl_certificate"]
     keys = [item for item in walk(http) if item["directive"] == "ssl_certificate_key"]
     if not chains or not keys:
-        raise StackError(
-            f"{copy.run.config.proxy_config or 'nginx'}: no ssl_certificate and ssl_certificate_key"
-        )
+        raise StackError(f"{name}: no ssl_certificate and ssl_certificate_key")
     chain, key = (Path(os.path.normpath(folder / items[0]["args"][0])) for items in (chains, keys))
     inside = chain.is_relative_to(copy.root) and key.is_relative_to(copy.root) and "$" not in f"{chain}{key}"
     if acme:
