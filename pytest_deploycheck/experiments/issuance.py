@@ -78,14 +78,14 @@ def issue_and_renew(workshop: Workshop) -> Issued:
     start = start_and_watch(stack)
 
     def certificate() -> bytes | None:
-        _end_sleep(stack)  # again and again: a script may be about to begin
+        end_sleep(stack)  # again and again: a script may be about to begin
         return trusted_certificate(entry.https_port, domain, root=server.root)
 
     wait = partial(wait_for, certificate, every_s=0.3)
     first = wait(bool, deadline_s=ISSUE_DEADLINE_S) if start.alive_s else None
     issued_at = time.monotonic()
     renewed_s, traffic = _watch_renewal(stack, wait, first) if first else (None, None)
-    log = f"{stack.log_tail()}\n{server.log()[-400:]}"
+    log = f"{stack.log_tail(of_all_programs=True)}\n{server.log()[-400:]}"
     if start.served and renewed_s is not None:
         workshop.for_leaks.adopt(start)
     else:
@@ -117,7 +117,7 @@ def _watch_renewal(
     return time.monotonic() - began if renewed else None, traffic.time_line
 
 
-def _end_sleep(stack: Stack) -> None:
+def end_sleep(stack: Stack) -> None:
     """Let the time pass for scripts that look at the certificate and then ``sleep`` for hours."""
     sleepers = []
     for pid in stack.copy.pids():

@@ -92,10 +92,10 @@ class Stack(Protocol):
         """Start the app through the manager and return at once."""
 
     def log_files(self) -> list[Path]:
-        """Return the files that manager, app and proxy write their logs to."""
+        """Return the files that the manager and all that it runs write their logs to."""
 
-    def log_tail(self, lines: int = 5) -> str:
-        """Return the last lines of the logs of manager and app."""
+    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
+        """Return the last lines of the logs of manager, app and proxy, or of all that the manager runs."""
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where in the project's own files a failed check is usually mended."""

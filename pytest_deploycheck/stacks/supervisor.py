@@ -247,7 +247,7 @@ class SupervisorStack:
     def log_files(self) -> list[Path]:
         """Return what the start command prints to, Supervisor's own log, and those of its programs."""
         return [
-            *self._logs(self._programs[self._app], self._programs[self._proxy]),
+            *self._logs(*self._programs.values()),
             *self._logs("supervisord")[1:],
         ]
 
@@ -259,9 +259,10 @@ class SupervisorStack:
                     files.append(Path(self._expand(self._parser.get(section, key, fallback="/nonexistent"))))
         return [file for file in files if file.is_file()]
 
-    def log_tail(self, lines: int = 5) -> str:
-        """Return the last lines of what the start command printed and of the app's own log files."""
-        files = self._logs(self._programs[self._app], self._programs[self._proxy])
+    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
+        """Return the last lines of what the start command printed, and of the logs of app and proxy, or of all."""
+        programs = (self._programs[self._app], self._programs[self._proxy])
+        files = self._logs(*(self._programs.values() if of_all_programs else programs))
         tails = (_tail(file, lines) for file in files)
         return "\n".join(filter(None, tails)).replace(f"{self.copy.root}/", "")
 
