@@ -59,7 +59,7 @@ ADVICE = {
             _FILE,
             "timeout http-request and timeout client of seconds, http-request wait-for-body time 10s",
         ),
-        ("TLS015", _FILE, "timeout connect x retries of a few seconds"),
+        ("TLS015", _FILE, "timeout connect of a few seconds"),
         ("TLS016", _FILE, "alpn h2,http/1.1 in the bind line"),
         ("REP003", _FILE, "option http-server-close and http-reuse never: a connection for each request"),
     )

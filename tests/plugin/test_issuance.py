@@ -125,5 +125,7 @@ def test_a_store_that_cannot_be_written_is_told(project: Path) -> None:
             store.parent.mkdir(exist_ok=True)
             store.write_text("a file where a folder should be")
         start_and_watch(stack, deadline_s=DEADLINE_S)
-        assert wait_for(lambda: str(Path(*store.parts[-2:])) in logs(stack), bool, deadline_s=DEADLINE_S), logs(stack)
+        assert wait_for(lambda: str(Path(*store.parts[-2:])) in logs(stack), bool, deadline_s=DEADLINE_S), (
+            logs(stack)
+        )
         assert trusted_certificate(stack.entry.https_port, stack.entry.domain, root=server.root) is None
