@@ -13,7 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from pathspec import GitIgnoreSpec
 
-ALWAYS_LEFT_OUT = (".git/", ".venv/", "venv/", "__pycache__/", "node_modules/", ".*_cache/", ".tox/", ".nox/")
+# Folders, or links to folders.
+ALWAYS_LEFT_OUT = (".git", ".venv", "venv", "__pycache__", "node_modules", ".*_cache", ".tox", ".nox")
 
 
 def copy_project(root: Path, into: Path, *, env_file: str) -> None:
@@ -33,6 +34,7 @@ def copy_project(root: Path, into: Path, *, env_file: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target, follow_symlinks=False)
     if (root / env_file).is_file():
+        (into / env_file).unlink(missing_ok=True)  # a link would lead to the project's own
         shutil.copy2(root / env_file, into / env_file)
     environment = next(
         (root / name for name in (".venv", "venv") if (root / name).is_dir()), Path(sys.prefix)

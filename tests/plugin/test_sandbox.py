@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_deploycheck.reader import load
+from pytest_deploycheck.sandbox.project_copy import copy_project
 from pytest_deploycheck.sandbox.run import Run
 
 
@@ -21,3 +22,17 @@ def test_the_testers_umask_hides_nothing(baked: Callable[..., Path]) -> None:
     finally:
         run.close()
         os.umask(before)
+
+
+def test_links_are_not_followed_to_the_users_own_files(tmp_path: Path) -> None:
+    """A virtual environment or an environment file may be a link to somewhere else."""
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    project.mkdir()
+    (elsewhere / "venv").mkdir(parents=True)
+    (elsewhere / "env").write_text("A=1")
+    (project / ".venv").symlink_to(elsewhere / "venv")
+    (project / ".env").symlink_to(elsewhere / "env")
+    copy_project(project, tmp_path / "copy", env_file=".env")
+    assert (tmp_path / "copy/.venv").resolve() == elsewhere / "venv"
+    assert not (tmp_path / "copy/.env").is_symlink()
+    assert (tmp_path / "copy/.env").read_text() == "A=1"
