@@ -14,14 +14,17 @@ from pytest_deploycheck.stacks.protocol import Stack
 TESTSSL = next(filter(None, map(shutil.which, ("testssl", "testssl.sh"))), None)
 MINUTES = 10
 FINE = ("OK", "INFO", "LOW", "DEBUG")
-# What a certificate of a test CA has not: somebody who says whether it was revoked, and transparency logs.
+# What a certificate of a test CA has not: an end soon, somebody who says whether it was revoked, and transparency logs.
 OF_THE_TEST_CA = (
     "cert_revocation",
     "cert_crlDistributionPoints",
     "OCSP_stapling",
     "certificate_transparency",
     "DNS_CAArecord",
+    "cert_validityPeriod",
 )
+# testssl.sh 3.0 asks for this with an OpenSSL that is too new for it, and says that it could not.
+NOT_ASKED = ("secure_renego",)
 
 pytestmark = [pytest.mark.slow, pytest.mark.testssl]
 
@@ -52,6 +55,8 @@ def test_nothing_of_medium_severity_or_worse(
     found = json.loads(findings.read_text(encoding="utf-8"))
     assert len(found) > 100, done.stdout
     bad = [
-        item for item in found if item["severity"] not in FINE and not item["id"].startswith(OF_THE_TEST_CA)
+        item
+        for item in found
+        if item["severity"] not in FINE and not item["id"].startswith((*OF_THE_TEST_CA, *NOT_ASKED))
     ]
     assert not bad, json.dumps(bad, indent=1)
