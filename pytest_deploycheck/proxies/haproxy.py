@@ -14,7 +14,7 @@ from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.proxies import certbot
 from pytest_deploycheck.proxies.documents import text_of
-from pytest_deploycheck.proxies.haproxy_addresses import AppPorts, Listeners, inside
+from pytest_deploycheck.proxies.haproxy_addresses import inside, move_app_ports, move_binds
 from pytest_deploycheck.proxies.haproxy_command import Command, name_of
 from pytest_deploycheck.proxies.haproxy_lines import Line, read
 from pytest_deploycheck.proxies.protocol import Acme, Relocated
@@ -76,29 +76,20 @@ def relocate(
     files = {path: _read(path, name_of(path, copy), values) for path in paths}
     lines = [line for found in files.values() for line in found]
     name = name_of(paths[0], copy)
-    listeners = Listeners.move(lines, copy, name)
-    app = AppPorts.move(lines, listeners.section, copy, name)
+    listeners = move_binds(lines, copy, name)
+    app = move_app_ports(lines, listeners.section, copy, name)
     moved = _keep_inside(lines, copy)
     said, certificate = _certify(lines, listeners.certified, copy, domain, acme, name)
     written = {path: _write(path, found, copy, number) for number, (path, found) in enumerate(files.items())}
-    relocated = Relocated(
+    relocated = certbot.relocated(
+        copy,
+        acme,
         command=program.moved(written, copy),
-        http_port=listeners.http_port,
-        https_port=listeners.https_port,
-        upstream=app.upstream,
-        relocated=[
-            f"{name}: {line}"
-            for line in (
-                *listeners.moved,
-                said,
-                *moved,
-                *(f"the port of a server {old} -> {new}" for old, new in app.ports.items()),
-            )
-        ],
+        name=name,
+        listeners=listeners,
+        app=app,
+        moved=[said, *moved],
         certificate=certificate,
-        environment=certbot.environment(copy, acme),
-        app_ports=app.ports,
-        certificates_live_s=certbot.CERTIFICATES_LIVE_S,
     )
     if not acme:  # else the certificate's file is not there yet
         program.check(written, copy, values)

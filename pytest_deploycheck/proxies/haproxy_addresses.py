@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_deploycheck.proxies.addresses import AppPorts, Listeners
 from pytest_deploycheck.proxies.haproxy_lines import Line
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 from pytest_deploycheck.sandbox.run import ProjectCopy
@@ -25,63 +26,58 @@ PUBLIC = ("frontend", "listen")
 
 
 @dataclass(kw_only=True)
-class Listeners:
+class Binds(Listeners):
     """Where HAProxy listens now.
 
     Attributes:
-        http_port, https_port: the public entry on 127.0.0.1.
         section: the frontend that serves HTTPS.
         certified: its lines that name a certificate.
-        moved: what was moved, a line each.
     """
 
-    http_port: int
-    https_port: int
     section: list[str]
-    certified: list[Line] = field(default_factory=list)
-    moved: list[str] = field(default_factory=list)
+    certified: list[Line]
 
-    @classmethod
-    def move(cls, lines: list[Line], copy: ProjectCopy, name: str) -> Listeners:
-        """Let all frontends listen at free ports of 127.0.0.1.
 
-        Raises:
-            StackError: an address is wrong, or none is for HTTPS.
-        """
-        ports: dict[int, int] = {}
-        secured: dict[int, Line] = {}
-        certified: list[Line] = []
-        bound: set[str] = set()
-        for line in lines:
-            if line.words[:1] != ["bind"] or len(line.words) < 2 or line.section[:1] == ["peers"]:
-                continue
-            addresses = []
-            for address in line.words[1].split(","):
-                port, moved = _move(address, ports, copy, f"{name}:{line.number}")
-                if "ssl" in line.words and port is not None:
-                    secured.setdefault(port, line)
-                if moved not in bound:  # the same port for IPv6
-                    addresses.append(moved)
-                    bound.add(moved)
-            if not addresses:
-                line.drop()
-                continue
-            line.set("bind", ",".join(addresses), *_unprivileged(line.words[2:]))
-            if "ssl" in line.words:
-                certified.append(line)
-        if not secured:
-            raise StackError(f"{name}: no frontend binds with ssl")
-        https = 443 if 443 in secured else next(iter(secured))
-        plain = [port for port in ports if port not in secured]
-        http_port = 80 if 80 in plain else next(iter(plain), None)
-        return cls(
-            # Where no frontend is for plain HTTP, nobody listens there.
-            http_port=ports[http_port] if http_port is not None else copy.run.ports.take(),
-            https_port=ports[https],
-            section=secured[https].section,
-            certified=certified,
-            moved=[f"port {old} -> {LOOPBACK}:{new}" for old, new in ports.items()],
-        )
+def move_binds(lines: list[Line], copy: ProjectCopy, name: str) -> Binds:
+    """Let all frontends listen at free ports of 127.0.0.1.
+
+    Raises:
+        StackError: an address is wrong, or none is for HTTPS.
+    """
+    ports: dict[int, int] = {}
+    secured: dict[int, Line] = {}
+    certified: list[Line] = []
+    bound: set[str] = set()
+    for line in lines:
+        if line.words[:1] != ["bind"] or len(line.words) < 2 or line.section[:1] == ["peers"]:
+            continue
+        addresses = []
+        for address in line.words[1].split(","):
+            port, moved = _move(address, ports, copy, f"{name}:{line.number}")
+            if "ssl" in line.words and port is not None:
+                secured.setdefault(port, line)
+            if moved not in bound:  # the same port for IPv6
+                addresses.append(moved)
+                bound.add(moved)
+        if not addresses:
+            line.drop()
+            continue
+        line.set("bind", ",".join(addresses), *_unprivileged(line.words[2:]))
+        if "ssl" in line.words:
+            certified.append(line)
+    if not secured:
+        raise StackError(f"{name}: no frontend binds with ssl")
+    https = 443 if 443 in secured else next(iter(secured))
+    plain = [port for port in ports if port not in secured]
+    http_port = 80 if 80 in plain else next(iter(plain), None)
+    return Binds(
+        # Where no frontend is for plain HTTP, nobody listens there.
+        http_port=ports[http_port] if http_port is not None else copy.run.ports.take(),
+        https_port=ports[https],
+        section=secured[https].section,
+        certified=certified,
+        moved=[f"port {old} -> {LOOPBACK}:{new}" for old, new in ports.items()],
+    )
 
 
 def _move(address: str, ports: dict[int, int], copy: ProjectCopy, where: str) -> tuple[int | None, str]:
@@ -118,48 +114,35 @@ def inside(path: str, copy: ProjectCopy) -> str:
     return str(target)
 
 
-@dataclass(kw_only=True)
-class AppPorts:
-    """Where HAProxy reaches the app.
+def move_app_ports(lines: list[Line], entry: list[str], copy: ProjectCopy, name: str) -> AppPorts:
+    """Let HAProxy reach the app at free ports; the app is where the frontend ``entry`` leads to.
 
-    Attributes:
-        upstream: the path of a unix socket, or host:port.
-        ports: old and new TCP ports, of other programs of this deployment too.
+    Raises:
+        StackError: it leads to no app on this machine.
     """
-
-    upstream: str
-    ports: dict[int, int]
-
-    @classmethod
-    def move(cls, lines: list[Line], entry: list[str], copy: ProjectCopy, name: str) -> AppPorts:
-        """Let HAProxy reach the app at free ports; the app is where the frontend ``entry`` leads to.
-
-        Raises:
-            StackError: it leads to no app on this machine.
-        """
-        ports: dict[int, int] = {}
-        found: dict[str, str] = {}
-        elsewhere: list[str] = []
-        for line in lines:
-            if line.words[:1] != ["server"] or len(line.words) < 3:
-                continue
-            address, section = line.words[2], " ".join(line.section[1:2])
-            if match := _SOCKET.fullmatch(address):
-                found.setdefault(section, str(copy.root / (match["path"] or match["absolute"])))
-            elif match := _APP.fullmatch(address):
-                port = int(match["port"])
-                if port not in ports:
-                    ports[port] = copy.run.ports.take()
-                line.set(*line.words[:2], f"{match['host']}:{ports[port]}", *line.words[3:])
-                host = LOOPBACK if match["host"] == "localhost" else match["host"]
-                found.setdefault(section, f"{host}:{ports[port]}")
-            else:
-                elsewhere.append(address)
-        wanted = [backend for backend in _backends(lines, entry) if backend in found]
-        if not wanted:
-            what = f", only to {', '.join(elsewhere)[:80]}" if elsewhere else ""
-            raise StackError(f"{name}: no server leads to the app on this machine{what}")
-        return cls(upstream=found[wanted[0]], ports=ports)
+    ports: dict[int, int] = {}
+    found: dict[str, str] = {}
+    elsewhere: list[str] = []
+    for line in lines:
+        if line.words[:1] != ["server"] or len(line.words) < 3:
+            continue
+        address, section = line.words[2], " ".join(line.section[1:2])
+        if match := _SOCKET.fullmatch(address):
+            found.setdefault(section, str(copy.root / (match["path"] or match["absolute"])))
+        elif match := _APP.fullmatch(address):
+            port = int(match["port"])
+            if port not in ports:
+                ports[port] = copy.run.ports.take()
+            line.set(*line.words[:2], f"{match['host']}:{ports[port]}", *line.words[3:])
+            host = LOOPBACK if match["host"] == "localhost" else match["host"]
+            found.setdefault(section, f"{host}:{ports[port]}")
+        else:
+            elsewhere.append(address)
+    wanted = [backend for backend in _backends(lines, entry) if backend in found]
+    if not wanted:
+        what = f", only to {', '.join(elsewhere)[:80]}" if elsewhere else ""
+        raise StackError(f"{name}: no server leads to the app on this machine{what}")
+    return AppPorts(upstream=found[wanted[0]], ports=ports)
 
 
 def _backends(lines: list[Line], entry: list[str]) -> list[str]:

@@ -19,7 +19,7 @@ from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.proxies import certbot
 from pytest_deploycheck.proxies.command import split_after
 from pytest_deploycheck.proxies.documents import text_of
-from pytest_deploycheck.proxies.nginx_addresses import AppPorts, Listeners
+from pytest_deploycheck.proxies.nginx_addresses import move_app_ports, move_listeners
 from pytest_deploycheck.proxies.nginx_files import Directive, keep_inside, walk
 from pytest_deploycheck.proxies.protocol import Acme, Relocated
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
@@ -92,8 +92,8 @@ def relocate(
     http = next((item["block"] for item in main if item["directive"] == "http"), None)
     if http is None:
         raise StackError(f"{name}: no http block: it serves nothing")
-    listeners = Listeners.move(http, copy, values, name)
-    app = AppPorts.move(http, copy, values, name)
+    listeners = move_listeners(http, copy, values, name)
+    app = move_app_ports(http, copy, values, name)
     moved = keep_inside(main, http, prefix, copy)
     said, certificate = _certify(http, running.parent, copy, domain, acme, name)
     text = crossplane.build(main) + "\n"
@@ -101,24 +101,15 @@ def relocate(
         file = running = copy.root.with_suffix(".nginx.conf")
     file.write_text(text, encoding="utf-8")
     arguments = {"-e": "stderr", **options, "-p": str(prefix), "-c": str(running)}
-    return Relocated(
+    return certbot.relocated(
+        copy,
+        acme,
         command=shlex.join([*program, *(word for option in arguments.items() for word in option)]),
-        http_port=listeners.http_port,
-        https_port=listeners.https_port,
-        upstream=app.upstream,
-        relocated=[
-            f"{name}: {line}"
-            for line in (
-                *listeners.moved,
-                said,
-                *moved,
-                *(f"the app's port {old} -> {new}" for old, new in app.ports.items()),
-            )
-        ],
+        name=name,
+        listeners=listeners,
+        app=app,
+        moved=[said, *moved],
         certificate=certificate,
-        environment=certbot.environment(copy, acme),
-        app_ports=app.ports,
-        certificates_live_s=certbot.CERTIFICATES_LIVE_S,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from string import Template
 from typing import Any
 
+from pytest_deploycheck.proxies.addresses import AppPorts, Listeners
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.stacks.protocol import StackError
@@ -21,63 +21,49 @@ _SOCKET = re.compile(r"(?:https?://)?unix:(?P<path>[^:]+)(:.*)?")
 USUAL_PORT = "80"
 
 
-@dataclass(kw_only=True)
-class Listeners:
-    """Where nginx listens now.
+def move_listeners(
+    http: list[Directive], copy: ProjectCopy, values: Mapping[str, str], name: str
+) -> Listeners:
+    """Let all servers listen at free ports of 127.0.0.1.
 
-    Attributes:
-        http_port, https_port: the public entry on 127.0.0.1.
-        moved: what was moved, a line each.
+    Raises:
+        StackError: an address is wrong, or none is for HTTPS.
     """
-
-    http_port: int
-    https_port: int
-    moved: list[str] = field(default_factory=list)
-
-    @classmethod
-    def move(
-        cls, http: list[Directive], copy: ProjectCopy, values: Mapping[str, str], name: str
-    ) -> Listeners:
-        """Let all servers listen at free ports of 127.0.0.1.
-
-        Raises:
-            StackError: an address is wrong, or none is for HTTPS.
-        """
-        ports: dict[int, int] = {}
-        secured: list[int] = []
-        for server in (item for item in http if item["directive"] == "server"):
-            listens = [item for item in server["block"] if item["directive"] == "listen"]
-            if not listens:
-                listens = [{"directive": "listen", "line": server["line"], "args": [USUAL_PORT]}]
-                server["block"].insert(0, listens[0])
-            seen: dict[tuple[str, bool], Directive] = {}
-            for item in listens:
-                port = _port(item, values, name)
-                if port is None:
-                    continue
-                if port not in ports:
-                    ports[port] = copy.run.ports.take()
-                if "ssl" in item["args"]:
-                    secured.append(port)
-                item["args"] = [
-                    f"{LOOPBACK}:{ports[port]}",
-                    *(arg for arg in item["args"][1:] if not arg.startswith("ipv6only=")),
-                ]
-                key = (item["args"][0], "quic" in item["args"])
-                if key in seen:  # the same port for IPv6
-                    server["block"].remove(item)
-                seen.setdefault(key, item)
-        if not secured:
-            raise StackError(f"{name}: no server listens with ssl")
-        https = 443 if 443 in secured else secured[0]
-        plain = [port for port in ports if port not in secured]
-        http_port = 80 if 80 in plain else next(iter(plain), None)
-        return cls(
-            # Where no server is for plain HTTP, nobody listens there.
-            http_port=ports[http_port] if http_port is not None else copy.run.ports.take(),
-            https_port=ports[https],
-            moved=[f"port {old} -> {LOOPBACK}:{new}" for old, new in ports.items()],
-        )
+    ports: dict[int, int] = {}
+    secured: list[int] = []
+    for server in (item for item in http if item["directive"] == "server"):
+        listens = [item for item in server["block"] if item["directive"] == "listen"]
+        if not listens:
+            listens = [{"directive": "listen", "line": server["line"], "args": [USUAL_PORT]}]
+            server["block"].insert(0, listens[0])
+        seen: dict[tuple[str, bool], Directive] = {}
+        for item in listens:
+            port = _port(item, values, name)
+            if port is None:
+                continue
+            if port not in ports:
+                ports[port] = copy.run.ports.take()
+            if "ssl" in item["args"]:
+                secured.append(port)
+            item["args"] = [
+                f"{LOOPBACK}:{ports[port]}",
+                *(arg for arg in item["args"][1:] if not arg.startswith("ipv6only=")),
+            ]
+            key = (item["args"][0], "quic" in item["args"])
+            if key in seen:  # the same port for IPv6
+                server["block"].remove(item)
+            seen.setdefault(key, item)
+    if not secured:
+        raise StackError(f"{name}: no server listens with ssl")
+    https = 443 if 443 in secured else secured[0]
+    plain = [port for port in ports if port not in secured]
+    http_port = 80 if 80 in plain else next(iter(plain), None)
+    return Listeners(
+        # Where no server is for plain HTTP, nobody listens there.
+        http_port=ports[http_port] if http_port is not None else copy.run.ports.take(),
+        https_port=ports[https],
+        moved=[f"port {old} -> {LOOPBACK}:{new}" for old, new in ports.items()],
+    )
 
 
 def _port(item: Directive, values: Mapping[str, str], name: str) -> int | None:
@@ -93,45 +79,34 @@ def _port(item: Directive, values: Mapping[str, str], name: str) -> int | None:
     raise StackError(f"{name}:{item['line']}: listen must name a port, not {address!r:.80}")
 
 
-@dataclass(kw_only=True)
-class AppPorts:
-    """Where nginx reaches the app.
+def move_app_ports(
+    http: list[Directive], copy: ProjectCopy, values: Mapping[str, str], name: str
+) -> AppPorts:
+    """Let nginx reach the app at free ports.
 
-    Attributes:
-        upstream: the path of a unix socket, or host:port.
-        ports: old and new TCP ports.
+    Raises:
+        StackError: it leads to no app on this machine.
     """
-
-    upstream: str
-    ports: dict[int, int]
-
-    @classmethod
-    def move(cls, http: list[Directive], copy: ProjectCopy, values: Mapping[str, str], name: str) -> AppPorts:
-        """Let nginx reach the app at free ports.
-
-        Raises:
-            StackError: it leads to no app on this machine.
-        """
-        found: list[str] = []
-        ports: dict[int, int] = {}
-        upstream = ""
-        for item in _targets(http):
-            address = Template(item["args"][0]).safe_substitute(values)
-            if match := _SOCKET.fullmatch(address):
-                upstream = upstream or str(copy.root / match["path"])
-            elif match := _APP.fullmatch(address):
-                port = int(match["port"] or USUAL_PORT)
-                if port not in ports:
-                    ports[port] = copy.run.ports.take()
-                item["args"][0] = f"{match['scheme'] or ''}{match['host']}:{ports[port]}{match['path'] or ''}"
-                host = LOOPBACK if match["host"] == "localhost" else match["host"]
-                upstream = upstream or f"{host}:{ports[port]}"
-            else:
-                found.append(address)
-        if not upstream:
-            what = f", only to {', '.join(found)[:80]}" if found else ""
-            raise StackError(f"{name}: no proxy_pass leads to the app on this machine{what}")
-        return cls(upstream=upstream, ports=ports)
+    found: list[str] = []
+    ports: dict[int, int] = {}
+    upstream = ""
+    for item in _targets(http):
+        address = Template(item["args"][0]).safe_substitute(values)
+        if match := _SOCKET.fullmatch(address):
+            upstream = upstream or str(copy.root / match["path"])
+        elif match := _APP.fullmatch(address):
+            port = int(match["port"] or USUAL_PORT)
+            if port not in ports:
+                ports[port] = copy.run.ports.take()
+            item["args"][0] = f"{match['scheme'] or ''}{match['host']}:{ports[port]}{match['path'] or ''}"
+            host = LOOPBACK if match["host"] == "localhost" else match["host"]
+            upstream = upstream or f"{host}:{ports[port]}"
+        else:
+            found.append(address)
+    if not upstream:
+        what = f", only to {', '.join(found)[:80]}" if found else ""
+        raise StackError(f"{name}: no proxy_pass leads to the app on this machine{what}")
+    return AppPorts(upstream=upstream, ports=ports)
 
 
 def _targets(block: list[Directive]) -> list[Directive]:

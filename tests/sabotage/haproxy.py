@@ -1,17 +1,11 @@
 """Broken HTTPS with HAProxy and certbot, and right ways of another kind."""
 
 from harness import Change, behind
+from with_certbot import CONF, HOOK, START, with_certbot
 
 haproxy = behind("haproxy")
 
 HAPROXY = "deploy/haproxy.cfg"
-CONF = "deploy/supervisord.conf"
-GUNICORN = "deploy/gunicorn.conf.py"
-APP = "src/notes_api/application.py"
-PYPROJECT = "pyproject.toml"
-START = "deploy/start"
-HOOK = "deploy/reload-proxy"
-CERTIFICATES = "deploy/certificates"
 
 ELSEWHERE = "if !{ path_beg /.well-known/acme-challenge/ }\n"
 REDIRECT = f'    http-request redirect prefix "https://${{DOMAIN}}" code 308 {ELSEWHERE}'
@@ -25,9 +19,6 @@ OTHER_NAMES = '    http-request return status 421 if !{ req.hdr(host),host_only 
 HTTPS_NAMES = f"    # Where other names come later, in Host, they get no answer (TLS008).\n{OTHER_NAMES}"
 HTTP_NAMES = f"{HTTP_BIND}{OTHER_NAMES}"
 STRICT = " strict-sni"
-TRUST = 'app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="*")'
-TRUST_LOOPBACK = Change(file=APP, old=TRUST, new=TRUST.replace("*", "127.0.0.1"))
-BIND = 'bind = "unix:var/run/app.sock"'
 SERVER = "server app unix@var/run/app.sock"
 OVER_TCP = Change(file=HAPROXY, old=SERVER, new="server app 127.0.0.1:8000")
 SEND = 'parent.sendall(b"reload\\n")'
@@ -84,6 +75,7 @@ listen everything
 
 
 SABOTAGES = [
+    *with_certbot(haproxy, over_tcp=OVER_TCP),
     haproxy(
         "redirect drops the query",
         HAPROXY,
@@ -153,16 +145,6 @@ SABOTAGES = [
     haproxy(
         "client is not passed on", HAPROXY, CLIENT, "    http-request del-header X-Forwarded-For\n", "TLS005"
     ),
-    haproxy("proxy is trusted only in a comment", APP, TRUST, f"# {TRUST}", "TLS005"),
-    haproxy(
-        "proxy is trusted only in a comment, uvicorn",
-        APP,
-        TRUST,
-        f"# {TRUST}",
-        "TLS004",
-        "TLS005",
-        server="uvicorn",
-    ),
     haproxy("proxy appends to what clients say", HAPROXY, CLIENT, "    option forwardfor\n", "TLS006"),
     haproxy(
         "proxy takes what clients say, if they say it",
@@ -170,22 +152,6 @@ SABOTAGES = [
         CLIENT,
         f"{CLIENT.rstrip()} if !{{ req.hdr(X-Forwarded-For) -m found }}\n",
         "TLS006",
-    ),
-    haproxy(
-        "app on loopback believes everybody",
-        GUNICORN,
-        BIND,
-        'bind = "127.0.0.1:8000"',
-        "TLS006",
-        more=(OVER_TCP,),
-    ),
-    haproxy(
-        "app on all addresses",
-        GUNICORN,
-        BIND,
-        'bind = "0.0.0.0:8000"',
-        "TLS007",
-        more=(OVER_TCP, TRUST_LOOPBACK),
     ),
     haproxy("any name in Host on https", HAPROXY, HTTPS_NAMES, "", "TLS008"),
     haproxy(
@@ -224,21 +190,6 @@ SABOTAGES = [
         "TLS009",
     ),
     haproxy("renewal hook forgets the key", HOOK, ' "$RENEWED_LINEAGE/privkey.pem"', "", "TLS009"),
-    haproxy("renewal hook is not there", PYPROJECT, f'"{HOOK}"', '"deploy/renewed"', "TLS009"),
-    haproxy(
-        "nobody tells the proxy of the renewed certificate",
-        CERTIFICATES,
-        f" --deploy-hook {HOOK}",
-        "",
-        "TLS010",
-    ),
-    haproxy(
-        "the certificate is asked for once",
-        CERTIFICATES,
-        "        sleep $HALF_A_DAY",
-        "        exec tail -f /dev/null",
-        "TLS010",
-    ),
     haproxy(
         "the challenge is redirected, and nobody answers on https",
         HAPROXY,
@@ -251,13 +202,6 @@ SABOTAGES = [
         HAPROXY,
         'server certbot "127.0.0.1:${CERTBOT_PORT}"',
         "server certbot 127.0.0.1:8403",
-        "TLS010",
-    ),
-    haproxy(
-        "the certificate is asked for another name",
-        CERTIFICATES,
-        '--domain "$DOMAIN"',
-        '--domain "www.$DOMAIN"',
         "TLS010",
     ),
     haproxy(
@@ -306,26 +250,6 @@ SABOTAGES = [
     ),
     haproxy("only http/1.1", HAPROXY, ALPN, "alpn http/1.1", "TLS016"),
     # Right ways of another kind: nothing may fail.
-    haproxy(
-        "below a prefix", HAPROXY, "    timeout connect 4s\n", "    timeout connect 4s  # so\n", prefix="/api"
-    ),
-    haproxy(
-        "below a prefix, uvicorn",
-        HAPROXY,
-        "    timeout connect 4s\n",
-        "    timeout connect 4s  # so\n",
-        server="uvicorn",
-        prefix="/api",
-        touches=("TLS004", "TLS006", "TLS011", "TLS012", "TLS013", "TLS015", "RST002", "RST011"),
-    ),
-    haproxy(
-        "tcp on loopback",
-        GUNICORN,
-        BIND,
-        'bind = "127.0.0.1:8000"',
-        more=(OVER_TCP, TRUST_LOOPBACK),
-        touches=("TLS004", "TLS005", "TLS006", "TLS007", "TLS015", "RST002"),
-    ),
     haproxy("renewal hook sends a signal", HOOK, RELOAD, BY_SIGNAL, touches=("TLS009", "TLS010")),
     haproxy(
         "certificates of the machine, whose renewal reloads HAProxy",

@@ -1,17 +1,11 @@
 """Broken HTTPS with nginx and certbot, and right ways of another kind."""
 
 from harness import Change, behind
+from with_certbot import CONF, HOOK, PYPROJECT, START, with_certbot
 
 nginx = behind("nginx")
 
 NGINX = "deploy/nginx.conf"
-CONF = "deploy/supervisord.conf"
-GUNICORN = "deploy/gunicorn.conf.py"
-APP = "src/notes_api/application.py"
-PYPROJECT = "pyproject.toml"
-START = "deploy/start"
-HOOK = "deploy/reload-proxy"
-CERTIFICATES = "deploy/certificates"
 
 REDIRECT = "            return 308 https://$host$request_uri;\n"
 TO_APP = "            proxy_pass http://app;\n            # return 308 https://$host$request_uri;\n"
@@ -21,9 +15,6 @@ HTTP_SERVER = "        listen [::]:${HTTP_PORT};\n"
 FORWARDED_FOR = "proxy_set_header X-Forwarded-For $remote_addr;"
 SCHEME = "            proxy_set_header X-Forwarded-Proto $scheme;\n"
 HOST = "proxy_set_header Host $host$port;"
-TRUST = 'app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="*")'
-TRUST_LOOPBACK = Change(file=APP, old=TRUST, new=TRUST.replace("*", "127.0.0.1"))
-BIND = 'bind = "unix:var/run/app.sock"'
 SERVERS = "        server unix:var/run/app.sock max_fails=0;\n" * 2
 OVER_TCP = Change(file=NGINX, old=SERVERS, new="        server 127.0.0.1:8000 max_fails=0;\n" * 2)
 OTHERS_ON_HTTPS = """    server {
@@ -107,6 +98,7 @@ server {
 
 
 SABOTAGES = [
+    *with_certbot(nginx, over_tcp=OVER_TCP),
     nginx(
         "redirect drops the query",
         NGINX,
@@ -158,16 +150,6 @@ SABOTAGES = [
         "host of the inside is passed on", NGINX, HOST, "proxy_set_header Host app.internal:8000;", "TLS004"
     ),
     nginx("client is not passed on", NGINX, FORWARDED_FOR, 'proxy_set_header X-Forwarded-For "";', "TLS005"),
-    nginx("proxy is trusted only in a comment", APP, TRUST, f"# {TRUST}", "TLS005"),
-    nginx(
-        "proxy is trusted only in a comment, uvicorn",
-        APP,
-        TRUST,
-        f"# {TRUST}",
-        "TLS004",
-        "TLS005",
-        server="uvicorn",
-    ),
     nginx(
         "proxy appends to what clients say",
         NGINX,
@@ -190,22 +172,6 @@ SABOTAGES = [
         f"        set_real_ip_from 127.0.0.0/8;\n        real_ip_header X-Forwarded-For;\n{HSTS}",
         "TLS006",
     ),
-    nginx(
-        "app on loopback believes everybody",
-        GUNICORN,
-        BIND,
-        'bind = "127.0.0.1:8000"',
-        "TLS006",
-        more=(OVER_TCP,),
-    ),
-    nginx(
-        "app on all addresses",
-        GUNICORN,
-        BIND,
-        'bind = "0.0.0.0:8000"',
-        "TLS007",
-        more=(OVER_TCP, TRUST_LOOPBACK),
-    ),
     nginx("the only server on https takes any name", NGINX, OTHERS_ON_HTTPS, "", "TLS008"),
     nginx("the first server on http takes any name", NGINX, OTHERS_ON_HTTP, "", "TLS008"),
     nginx(
@@ -220,34 +186,12 @@ SABOTAGES = [
     nginx("renewal hook signals the app", HOOK, "signal HUP proxy", "signal USR2 app", "TLS009"),
     nginx("renewal hook names no program", HOOK, "signal HUP proxy", "signal HUP nginx", "TLS009"),
     nginx("renewal hook stops nginx", HOOK, "signal HUP proxy", "signal TERM proxy", "TLS009"),
-    nginx("renewal hook is not there", PYPROJECT, f'"{HOOK}"', '"deploy/renewed"', "TLS009"),
-    nginx(
-        "nobody tells the proxy of the renewed certificate",
-        CERTIFICATES,
-        f" --deploy-hook {HOOK}",
-        "",
-        "TLS010",
-    ),
-    nginx(
-        "the certificate is asked for once",
-        CERTIFICATES,
-        "        sleep $HALF_A_DAY",
-        "        exec tail -f /dev/null",
-        "TLS010",
-    ),
     nginx("no challenge of the certificate's issuer is answered", NGINX, CHALLENGE, "", "TLS010"),
     nginx(
         "the challenge is answered with another folder's files",
         NGINX,
         "root var/acme;",
         "alias var/acme/;",
-        "TLS010",
-    ),
-    nginx(
-        "the certificate is asked for another name",
-        CERTIFICATES,
-        '--domain "$DOMAIN"',
-        '--domain "www.$DOMAIN"',
         "TLS010",
     ),
     nginx("upgrade is lost in the proxy", NGINX, UPGRADE, f"            # {UPGRADE.strip()}\n", "TLS011"),
@@ -306,24 +250,6 @@ SABOTAGES = [
         more=(Change(file=NGINX, old=OTHERS_ON_HTTPS, new=OTHERS_ON_HTTPS.replace(" http2", "")),),
     ),
     # Right ways of another kind: nothing may fail.
-    nginx("below a prefix", NGINX, "server_tokens off;", "server_tokens off;  # so", prefix="/api"),
-    nginx(
-        "below a prefix, uvicorn",
-        NGINX,
-        "server_tokens off;",
-        "server_tokens off;  # so",
-        server="uvicorn",
-        prefix="/api",
-        touches=("TLS004", "TLS006", "TLS011", "TLS012", "TLS013", "TLS015", "RST002", "RST011"),
-    ),
-    nginx(
-        "tcp on loopback",
-        GUNICORN,
-        BIND,
-        'bind = "127.0.0.1:8000"',
-        more=(OVER_TCP, TRUST_LOOPBACK),
-        touches=("TLS004", "TLS005", "TLS006", "TLS007", "TLS015", "RST002"),
-    ),
     nginx(
         "renewal hook sends the signal itself",
         HOOK,
