@@ -20,11 +20,12 @@ FILES_OF = {
 
 
 def write_env() -> None:
-    """Write `.env`, readable for its owner only, with a token that nobody else has; keep one that is there."""
+    """Write `.env`, readable for its owner only, with secrets that nobody else has; keep one that is there."""
     if Path(".env").exists():
         return
     values = Path(".env.example").read_text(encoding="utf-8")
     values = values.replace("API_TOKEN=change-me", f"API_TOKEN={secrets.token_urlsafe(32)}")
+    values = values.replace(":change-me@", f":{secrets.token_hex(16)}@")  # of the database's user
     file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     os.write(file, values.encode())
     os.close(file)

@@ -7,6 +7,8 @@ from pytest_deploycheck.databases.none import NoDatabase
 from pytest_deploycheck.databases.protocol import Database
 from pytest_deploycheck.databases.sqlite import SQLite
 
+POSTGRESQL = ("postgresql", "postgres")
+
 
 def find(config: Config) -> Database:
     """Return the database that the project's URL names.
@@ -18,6 +20,18 @@ def find(config: Config) -> Database:
     if url is None:
         return NoDatabase()
     scheme = url.partition(":")[0]
-    if scheme.partition("+")[0] == SQLite.NAME:
+    dialect = scheme.partition("+")[0]
+    if dialect == SQLite.NAME:
         return SQLite(config)
-    raise ConfigError(f"[tool.deploycheck] database_url: {scheme} is not supported, only sqlite")
+    if dialect in POSTGRESQL:
+        try:
+            from pytest_deploycheck.databases.postgresql import PostgreSQL
+        except ImportError as error:
+            raise ConfigError(
+                "[tool.deploycheck] database_url: for PostgreSQL, "
+                f"pip install 'pytest-deploycheck[postgresql]' ({error})"
+            ) from None
+        return PostgreSQL(config)
+    raise ConfigError(
+        f"[tool.deploycheck] database_url: {scheme} is not supported, only sqlite and postgresql"
+    )

@@ -6,9 +6,10 @@ import textwrap
 from dataclasses import dataclass
 
 from pytest_deploycheck.experiments.migrations import Migrations
-from pytest_deploycheck.experiments.starts import Refusal, set_value, watch_refusal
+from pytest_deploycheck.experiments.starts import Refusal, watch_refusal
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
+from pytest_deploycheck.sandbox.env_file import set_value
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop, end
@@ -88,10 +89,10 @@ def start_broken_release(workshop: Workshop, stack: Stack, migrations: Migration
             "the database's URL is no setting that a second release could be given: "
             'write [tool.deploycheck] database_url = "$NAME_OF_THE_SETTING"'
         )
-    for name, value in environment.items():
-        set_value(copy, name, value)
     append_revision(copy, migrations, BROKEN_REVISION, *BROKEN)
     release = workshop.stack(environment, copy=copy)
+    for name, value in environment.items():
+        set_value(copy, name, value)
     schema, version = database.schema(stack.copy), database.version(stack.copy)
     try:
         with SteadyTraffic(stack.entry, stack.config.requests.read, clients=2) as traffic:

@@ -8,12 +8,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import dotenv
-
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes.http import is_good
-from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.env_file import set_value
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch
 from pytest_deploycheck.workshop import Workshop, end
@@ -151,7 +149,7 @@ def start_with_bad_settings(workshop: Workshop) -> BadSettings:
                 (f"with {name} empty", name, {name: ""}, {}),
             ]
     if url := config.settings.get("database_url"):
-        trials.append((f"with {url}=garbage", url, {url: "garbage"}, {}))
+        trials.append((f"with {url}=garbage", url, {url: "garbage"}, {url: "garbage"}))
     if config.app:
         module = config.app.partition(":")[0]
         what = f"with an import in {module} that fails"
@@ -169,19 +167,10 @@ def _try_start(
 ) -> Refusal:
     """Start a copy with something wrong."""
     copy = workshop.run.copy()
+    stack = workshop.stack(extra, copy=copy)
     for name, value in values.items():
         set_value(copy, name, value)
-    stack = workshop.stack(extra, copy=copy)
     try:
         return replace(watch_refusal(stack, what), names=names)
     finally:
         end(stack)
-
-
-def set_value(copy: ProjectCopy, name: str, value: str | None) -> None:
-    """Change a line of the copy's environment file, or take it out."""
-    file = copy.root / copy.run.config.env_file
-    if value is None:
-        dotenv.unset_key(file, name)
-    else:
-        dotenv.set_key(file, name, value, quote_mode="never")

@@ -1,4 +1,4 @@
-"""Leaves nothing behind: ends every process of a run and removes its folder once the test process is gone.
+"""Leaves nothing behind: ends every process of a run and removes its folders once the test process is gone.
 
 It runs as a process of its own, because only that also works after a SIGKILL of the test process. It waits for the
 end of its standard input, whose other end the test process holds; the operating system closes that in any case.
@@ -66,14 +66,15 @@ def end_all(tag: str) -> set[int]:
 
 def main() -> None:
     """Wait for the end of standard input, then clean up."""
-    tag, folder = sys.argv[1:]
+    tag, *folders = sys.argv[1:]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
     left = end_all(tag)
     deadline = time.monotonic() + PATIENCE_S
-    while os.path.exists(folder) and time.monotonic() < deadline:  # a dying process may still write into it
-        shutil.rmtree(folder, ignore_errors=True)
+    while any(map(os.path.exists, folders)) and time.monotonic() < deadline:
+        for folder in folders:  # a dying process may still write into it
+            shutil.rmtree(folder, ignore_errors=True)
     sys.exit(f"still running: {sorted(left)}" if left else 0)
 
 

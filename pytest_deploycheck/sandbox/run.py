@@ -12,11 +12,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import trustme
 
@@ -30,6 +30,7 @@ from pytest_deploycheck.sandbox.ports import Ports
 from pytest_deploycheck.sandbox.project_copy import copy_project, editable_origin
 from pytest_deploycheck.sandbox.terminal import Terminal
 
+T = TypeVar("T")
 COMMAND_TIMEOUT_S = 60.0
 USUAL_UMASK = 0o022  # a machine that starts the project has no stricter one by chance
 LONGEST_TEMPORARY_FOLDER = 50
@@ -42,8 +43,11 @@ class Run:
         self.config = config
         self.tag = f"DEPLOYCHECK_RUN={secrets.token_hex(16)}"
         self.folder = _short_temporary_folder() / f"dc-{secrets.token_hex(4)}"
+        # Where programs have their files that refuse to be root, and are somebody else then.
+        self.shelf = self.folder.with_name(f"{self.folder.name}-shelf")
+        folders = (str(self.folder), str(self.shelf))
         self._guardian = subprocess.Popen(
-            [sys.executable, "-I", "-S", guardian.__file__, self.tag, str(self.folder)],
+            [sys.executable, "-I", "-S", guardian.__file__, self.tag, *folders],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -53,6 +57,7 @@ class Run:
         self._numbers = itertools.count(1)  # next() is atomic: experiments copy from several threads
         self._children: list[subprocess.Popen[bytes]] = []
         self._orphaned_cpu_s: list[float] = []
+        self._shared: dict[object, Any] = {}
         self._lock = threading.RLock()
         self._closed = False
 
@@ -71,6 +76,13 @@ class Run:
             )
             self._children.append(process)
         return process
+
+    def shared(self, key: object, make: Callable[[], T]) -> T:
+        """Return what all experiments of the run share, made by whoever wants it first."""
+        with self._open():
+            if key not in self._shared:
+                self._shared[key] = make()
+            return cast("T", self._shared[key])
 
     @contextmanager
     def _open(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ import haproxy
 import https
 import memory
 import nginx
+import postgresql
 import previous_steps
 import pytest
 import replication
@@ -34,6 +35,7 @@ MODULES = (
     previous_steps,
     resources,
     variations,
+    postgresql,
     nginx,
     traefik,
     haproxy,
@@ -84,10 +86,16 @@ def selection(record: Sabotage, *, everything: bool) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
-def test_unbroken_project_passes_everything(server: str, broken: Callable[[Sabotage], Path]) -> None:
-    """The generated project is green with each server."""
-    verdict = run_deploycheck(broken(Sabotage(id="none", changes=(), caught_by=frozenset(), server=server)))
+@pytest.mark.parametrize(
+    ("server", "database"), [("gunicorn", "sqlite"), ("uvicorn", "sqlite"), ("gunicorn", "postgresql")]
+)
+def test_unbroken_project_passes_everything(
+    server: str, database: str, broken: Callable[[Sabotage], Path]
+) -> None:
+    """The generated project is green with each server, and with each database."""
+    answers = (("database", database),)
+    unbroken = Sabotage(id="none", changes=(), caught_by=frozenset(), server=server, answers=answers)
+    verdict = run_deploycheck(broken(unbroken))
     unproven = set() if shutil.which("pebble", path=SYSTEM_PATH) else {"TLS010"}
     assert verdict.ids("not_verified") == unproven, verdict.explain()
     assert verdict.ids("passed") == {record.id for record in all_checks()} - unproven, verdict.explain()

@@ -33,8 +33,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(
     scope="session",
-    params=[{}, ODD, {"https_proxy": "traefik"}, ODD | {"https_proxy": "traefik"}],
-    ids=["default", "odd", "traefik", "odd-traefik"],
+    params=[
+        {},
+        ODD,
+        {"https_proxy": "traefik"},
+        ODD | {"https_proxy": "traefik"},
+        {"database": "postgresql"},
+    ],
+    ids=["default", "odd", "traefik", "odd-traefik", "postgresql"],
 )
 def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make one project with the defaults, and one as different as can be."""

@@ -1,9 +1,7 @@
 """Alive and ready."""
 
-from pathlib import Path
-
 from alembic import command
-from conftest import alembic_config, connected
+from conftest import Database, alembic_config, away, connected
 from fastapi.testclient import TestClient
 
 
@@ -13,17 +11,15 @@ def test_ready_when_the_database_answers(client: TestClient) -> None:
     assert client.get("/health/ready").status_code == 200
 
 
-def test_alive_but_not_ready_without_database(client: TestClient, database: Path) -> None:
-    """A database that goes and comes back needs no restart, and no empty one takes its place."""
-    away = database.rename(database.with_suffix(".away"))
-    assert client.get("/health/live").status_code == 200
-    assert client.get("/health/ready").status_code == 503
-    assert not database.exists()
-    away.rename(database)
+def test_alive_but_not_ready_without_database(client: TestClient, database: Database) -> None:
+    """A database that goes and comes back needs no restart."""
+    with away(database):
+        assert client.get("/health/live").status_code == 200
+        assert client.get("/health/ready").status_code == 503
     assert client.get("/health/ready").status_code == 200
 
 
-def test_not_ready_before_the_schema_is(client: TestClient, database: Path) -> None:
+def test_not_ready_before_the_schema_is(client: TestClient, database: Database) -> None:
     """An older schema is told from the one that this release needs."""
     command.downgrade(alembic_config(database), "-1")
     response = client.get("/health/ready")
@@ -31,7 +27,7 @@ def test_not_ready_before_the_schema_is(client: TestClient, database: Path) -> N
     assert response.json()["reason"].endswith("run deploy/previous-steps")
 
 
-def test_ready_on_the_schema_of_a_newer_release(client: TestClient, database: Path) -> None:
+def test_ready_on_the_schema_of_a_newer_release(client: TestClient, database: Database) -> None:
     """The running release serves on while a newer one has migrated already."""
     with connected(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'of a newer release'")

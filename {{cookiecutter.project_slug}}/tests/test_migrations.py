@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from conftest import PROJECT, alembic_config, connected
+from conftest import PROJECT, Database, alembic_config, connected
 
 BROKEN = """
 import sqlalchemy as sa
@@ -23,26 +23,34 @@ def upgrade() -> None:
 """
 
 
+{% if cookiecutter.database == "postgresql" -%}
+SCHEMA = """
+SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
+FROM information_schema.columns WHERE table_schema = 'public'
+UNION SELECT tablename, indexname, indexdef, NULL, NULL, NULL FROM pg_indexes WHERE schemaname = 'public'
+"""
+{%- else -%}
 SCHEMA = """
 SELECT tables.name, columns.name, columns.type, "notnull", dflt_value, pk
 FROM sqlite_master AS tables JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'
 UNION SELECT indexes.tbl_name, columns.name, indexes.name, seqno, NULL, NULL
 FROM sqlite_master AS indexes JOIN pragma_index_info(indexes.name) AS columns WHERE indexes.type = 'index'
 """
+{%- endif %}
 
 
-def schema(database: Path) -> list[tuple[str | int | None, ...]]:
+def schema(database: Database) -> set[tuple[str | int | None, ...]]:
     """Read all columns and indexes; not how they were written down, which a copy of a table changes."""
     with connected(database) as connection:
-        return connection.execute(SCHEMA).fetchall()
+        return set(connection.execute(SCHEMA).fetchall())
 
 
-def test_models_and_migrations_agree(database: Path) -> None:
+def test_models_and_migrations_agree(database: Database) -> None:
     """There is nothing that `alembic revision --autogenerate` would add, and one head."""
     command.check(alembic_config(database))
 
 
-def test_each_migration_goes_down_and_up_again(database: Path) -> None:
+def test_each_migration_goes_down_and_up_again(database: Database) -> None:
     """A step down and up again gives the same schema, at every step of the stairs, with a note on board."""
     config = alembic_config(database)
     with connected(database) as connection:
@@ -56,8 +64,8 @@ def test_each_migration_goes_down_and_up_again(database: Path) -> None:
         command.downgrade(config, "-1")
 
 
-def test_broken_migration_leaves_nothing_behind(database: Path, tmp_path: Path) -> None:
-    """SQLite takes back tables and rows alike, if a transaction was begun before them."""
+def test_broken_migration_leaves_nothing_behind(database: Database, tmp_path: Path) -> None:
+    """{% if cookiecutter.database == "sqlite" %}SQLite takes back tables and rows alike, if a transaction was begun before them.{% else %}PostgreSQL takes back tables and rows alike.{% endif %}"""
     config = alembic_config(database)
     head = ScriptDirectory.from_config(config).get_current_head()
     shutil.copytree(PROJECT / "migrations", tmp_path / "migrations")

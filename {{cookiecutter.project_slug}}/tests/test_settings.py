@@ -18,7 +18,12 @@ GOOD = {
     "CERTBOT_PORT": "8402",
 {%- endif %}
     "API_TOKEN": "long enough to be random",
+{%- if cookiecutter.database == "postgresql" %}
+    "DATABASE_URL": "postgresql+psycopg://notes:secret@localhost/notes",
+    "DATABASE_CONNECTIONS": "20",
+{%- else %}
     "DATABASE_URL": "sqlite+aiosqlite:///var/data/notes.db",
+{%- endif %}
     "WEB_CONCURRENCY": "2",
     "MEMORY_LIMIT_MB": "512",
 }
@@ -58,7 +63,12 @@ def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         ("API_TOKEN", "change-me"),
         ("DATABASE_URL", "garbage"),
         ("DATABASE_URL", "postgresql://user:secret@host/notes"),
+{%- if cookiecutter.database == "postgresql" %}
+        ("DATABASE_URL", "postgresql+psycopg://user:change-me@host/notes"),
+        ("DATABASE_CONNECTIONS", "0"),
+{%- else %}
         ("DATABASE_URL", "sqlite+aiosqlite://"),
+{%- endif %}
         ("DOMAIN", "https://notes.example.com"),
         ("ENVIRONMENT", "test"),
         ("HTTPS_PORT", "65536"),

@@ -1,8 +1,8 @@
 """Give notes a title.
 
-SQLite changes little of an existing table; Alembic's batch mode copies it into a new one where it must.
+{% if cookiecutter.database == "sqlite" %}SQLite changes little of an existing table; Alembic's batch mode copies it into a new one where it must.
 
-Revision ID: 0002
+{% endif %}Revision ID: 0002
 Revises: 0001
 """
 

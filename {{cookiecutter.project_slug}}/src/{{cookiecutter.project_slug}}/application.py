@@ -28,7 +28,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     current_default_thread_limiter().total_tokens = THREADS
     metrics.register_worker()
     app.state.outdated_revisions = health.outdated_revisions()
-    app.state.engine = create_engine(app.state.settings.database_url)
+    app.state.engine = create_engine(app.state.settings)
     logger.info("worker started")
     with beating():
         yield

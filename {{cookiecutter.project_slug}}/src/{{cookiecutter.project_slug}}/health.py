@@ -6,6 +6,9 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response, status
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+{%- if cookiecutter.database == "postgresql" %}
+from sqlalchemy.exc import TimeoutError as NoConnection
+{%- endif %}
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -35,6 +38,10 @@ async def ready(request: Request, response: Response) -> dict[str, str]:
             revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
     except DBAPIError as error:
         reason = f"database: {error.orig}"
+{%- if cookiecutter.database == "postgresql" %}
+    except NoConnection:
+        reason = "database: all connections are in use"
+{%- endif %}
     else:
         if revision is not None and revision not in request.app.state.outdated_revisions:
             return {"status": "ready"}

@@ -25,7 +25,7 @@ def _now() -> datetime:
 
 
 class Note(Base):
-    """A note; `created_at` is in UTC, for SQLite keeps no time zone."""
+    """A note; `created_at` is in UTC{% if cookiecutter.database == "sqlite" %}, for SQLite keeps no time zone{% endif %}."""
 
     __tablename__ = "notes"
 

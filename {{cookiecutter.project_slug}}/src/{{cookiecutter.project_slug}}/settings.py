@@ -35,6 +35,9 @@ class Settings(BaseSettings):
 {%- endif %}
     api_token: SecretStr
     database_url: str
+{%- if cookiecutter.database == "postgresql" %}
+    database_connections: int = Field(ge=1, le=10_000)
+{%- endif %}
     web_concurrency: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=256)]
     memory_limit_mb: int = Field(ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -48,6 +51,18 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
+{%- if cookiecutter.database == "postgresql" %}
+    def _postgresql(cls, value: str) -> str:
+        try:
+            url = make_url(value)
+        except ArgumentError:
+            raise ValueError("it is no database URL such as postgresql+psycopg://user:password@host/name") from None
+        if url.drivername != "postgresql+psycopg" or not url.database:
+            raise ValueError("it must name a database, such as postgresql+psycopg://user:password@host/name")
+        if url.password == "change-me":  # noqa: S105
+            raise ValueError("its password is that of .env.example")
+        return value
+{%- else %}
     def _sqlite_file(cls, value: str) -> str:
         try:
             url = make_url(value)
@@ -56,6 +71,7 @@ class Settings(BaseSettings):
         if url.drivername != "sqlite+aiosqlite" or url.database in {None, "", ":memory:"}:
             raise ValueError("it must name a file, such as sqlite+aiosqlite:///var/data/app.db")
         return value
+{%- endif %}
 
 
 def load() -> Settings:
