@@ -48,6 +48,7 @@ class Config:
         max_body_mb: the largest request body that the proxy lets through, in MiB.
         hang_timeout_s: how long a worker may hang before it is replaced, in seconds.
         connections: how many connections the deployment must hold at the same time.
+        max_connections: how many the database's server takes in production; None = as many as that of the run.
         reload: the command that brings a new release into service without dropping a request.
         renewal_hook: the command that is run after a certificate was renewed; none where the proxy renews by itself.
         enable: the command that lets the machine's start start the deployment; it honours ``DESTDIR``.
@@ -74,6 +75,7 @@ class Config:
     max_body_mb: int | None = None
     hang_timeout_s: int = 30
     connections: int = 100
+    max_connections: int | None = None
     reload: str | None = None
     renewal_hook: str | None = None
     enable: str | None = None

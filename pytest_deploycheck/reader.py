@@ -32,7 +32,7 @@ _STRINGS = (
     "enable",
     "health_check",
 )
-_INTEGERS = ("workers", "memory_limit_mb", "max_body_mb", "hang_timeout_s", "connections")
+_INTEGERS = ("workers", "memory_limit_mb", "max_body_mb", "hang_timeout_s", "connections", "max_connections")
 _COMMANDS = ("start", "previous_steps", "reload", "renewal_hook", "enable", "health_check")
 _KEYS = (*_STRINGS, *_INTEGERS, "secrets", "ports", "once", "requests", "waivers")
 

@@ -13,7 +13,8 @@ from pytest_deploycheck.experiments.replicas import Rescaled, one_more_worker
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
 from pytest_deploycheck.probes.cpus import cpus
 from pytest_deploycheck.probes.http import Entry
-from pytest_deploycheck.probes.saturation import Load
+from pytest_deploycheck.probes.repeat import Repeated
+from pytest_deploycheck.probes.saturation import Load, load
 from pytest_deploycheck.probes.traffic import gather
 from pytest_deploycheck.probes.workers import answering, signature
 from pytest_deploycheck.stacks.protocol import Stack
@@ -24,6 +25,10 @@ READS = 16
 READ_DEADLINE_S = 8.0
 LEAST_SHARE = 0.25
 AFTERWARDS_S = 0.5
+# For administrators, backups and monitoring; at least what PostgreSQL keeps for superusers.
+RESERVED_CONNECTIONS = 3
+LINES_FOR_POOLS = 24
+POOLS_S = 1.0
 
 
 @check(
@@ -165,6 +170,33 @@ def check_worker_count_fits_the_machine(stack: Stack, note: Note) -> None:
     note.measured(workers=len(workers), cpus=usable, most=most)
     assert 1 <= len(workers) <= most, (
         f"{len(workers)} workers share {usable:g} CPUs; 2 x CPUs + 1 would be {most}"
+    )
+
+
+@check(
+    "REP007",
+    "the database can take the pool",
+    expect="at the peak of a load, the app has at most max_connections less a reserve of the database's connections",
+    fix="pool_size and max_overflow for each worker: all that the app may have, divided by the number of workers",
+)
+def check_database_can_take_the_pool(quiet_stack: Stack, note: Note) -> None:
+    """Send more requests at once than the workers can answer, and count the database's connections."""
+    stack, seen = quiet_stack, list[int]()
+    limit = stack.config.max_connections or stack.database.max_connections(stack.copy)
+    allowed = limit - max(RESERVED_CONNECTIONS, limit // 10)
+
+    def count() -> None:
+        seen.append(stack.database.connections(stack.copy))
+
+    count()
+    lines = LINES_FOR_POOLS * stack.config.workers
+    with Repeated([count], pause_s=0.05):
+        load(stack, stack.config.requests.read, lines=lines, seconds=POOLS_S)
+    note.did(f"GET {stack.config.requests.read} over {lines} connections for {POOLS_S:.0f} s")
+    note.measured(peak=max(seen), max_connections=limit, allowed=allowed)
+    assert max(seen) <= allowed, (
+        f"the app had {max(seen)} connections to the database, which takes {limit}, "
+        f"{limit - allowed} of them for others"
     )
 
 

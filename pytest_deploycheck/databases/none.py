@@ -34,6 +34,12 @@ class NoDatabase:
     def schema(self, copy: ProjectCopy) -> dict[str, str]:
         raise _NONE
 
+    def connections(self, copy: ProjectCopy) -> int:
+        raise _NONE
+
+    def max_connections(self, copy: ProjectCopy) -> int:
+        raise _NONE
+
     def away(self, copy: ProjectCopy) -> AbstractContextManager[None]:
         raise _NONE
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import LiteralString
 from urllib.parse import urlsplit
 
 import psycopg
@@ -119,6 +120,20 @@ class PostgreSQL:
                 for query in (INDEXES, CONSTRAINTS, TABLES)
                 for name, definition in connection.execute(query)
             }
+
+    def connections(self, copy: ProjectCopy) -> int:
+        """Count them in ``pg_stat_activity``."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
+        return self._number(copy, query, [self.name(copy)])
+
+    def max_connections(self, copy: ProjectCopy) -> int:
+        """Ask the server of the run, which has PostgreSQL's own limit."""
+        return self._number(copy, "SELECT current_setting('max_connections')")
+
+    def _number(self, copy: ProjectCopy, query: LiteralString, values: Sequence[str] = ()) -> int:
+        with self.server(copy).connect("postgres") as connection:
+            row = connection.execute(query, values).fetchone()
+        return int(row[0]) if row else 0
 
     @contextmanager
     def away(self, copy: ProjectCopy) -> Iterator[None]:

@@ -34,6 +34,16 @@ class Database(Protocol):
     def schema(self, copy: ProjectCopy) -> dict[str, str]:
         """Return the definition of each table and index, by name."""
 
+    def connections(self, copy: ProjectCopy) -> int:
+        """Return how many connections to the database of ``copy`` are open.
+
+        Raises:
+            NotApplicable: the database has no limit for them.
+        """
+
+    def max_connections(self, copy: ProjectCopy) -> int:
+        """Return how many connections its server takes in all."""
+
     def away(self, copy: ProjectCopy) -> AbstractContextManager[None]:
         """Take the database away for the length of a ``with`` block."""
 

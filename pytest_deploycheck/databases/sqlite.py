@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.config import Config, ConfigError
-from pytest_deploycheck.outcome import NotVerified
+from pytest_deploycheck.outcome import NotApplicable, NotVerified
 from pytest_deploycheck.sandbox.run import ProjectCopy
 
 SUFFIXES = ("", "-wal", "-shm")
@@ -107,6 +107,12 @@ class SQLite:
 
     def _connect(self, copy: ProjectCopy) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{quote(str(self.file(copy)))}?mode=rw", uri=True, timeout=10)
+
+    def connections(self, copy: ProjectCopy) -> int:
+        """Nobody counts those who have opened a file."""
+        raise NotApplicable("SQLite is a file: it has no limit of connections")
+
+    max_connections = connections
 
     @contextmanager
     def away(self, copy: ProjectCopy) -> Iterator[None]:

@@ -14,11 +14,8 @@ import pytest
 
 from pytest_deploycheck import proxies
 from pytest_deploycheck.config import Config
-from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
 from pytest_deploycheck.sandbox.run import ProjectCopy
-
-ACME = Acme(directory="https://127.0.0.1:14000/dir", root=Path("/root.pem"))
 
 
 @pytest.fixture

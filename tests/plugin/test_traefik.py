@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ACME
+from acme import ACME
 from fuzz import PROFILE, TEXTS
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -18,6 +18,8 @@ POOL = """        pool_size=max(1, settings.database_connections // settings.web
         pool_pre_ping=True,
 """
 
+FEW = Change(file="pyproject.toml", old="max_connections = 100", new="max_connections = 27")
+
 SABOTAGES = [
     postgresql(
         "postgresql: no lock, it is only in a comment", ENV, LOCK, "    # lock(connection)\n", "PRE003"
@@ -47,7 +49,24 @@ SABOTAGES = [
         "BOOT003",
         touches=("BOOT003",),
     ),
+    postgresql(
+        "postgresql: each worker may have all connections",
+        DATABASE,
+        "max(1, settings.database_connections // settings.web_concurrency)",
+        "settings.database_connections",
+        "REP007",
+        more=(FEW,),
+        touches=("REP007", "RST010"),
+    ),
     # Right ways of another kind: nothing may fail.
+    postgresql(
+        "postgresql: a server with few connections, and workers that share them",
+        DATABASE,
+        "max_overflow=0",
+        "max_overflow=1",
+        more=(FEW,),
+        touches=("REP007",),
+    ),
     postgresql(
         "postgresql: the database itself lets the others wait",
         ENV,

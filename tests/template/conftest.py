@@ -17,6 +17,7 @@ COMBINATIONS = [
     for server in ("gunicorn", "uvicorn")
     for prefix in ("", "/api/v1")
 ]
+COMBINATIONS.append(COMBINATIONS[0] | {"database": "postgresql"})
 
 Bake = Callable[..., Path]
 

@@ -62,6 +62,13 @@ def test_nothing_of_the_other_proxies_remains(project: Path) -> None:
         assert not [other for other in others if other in (path + text).lower()], path
 
 
+def test_only_the_chosen_database_is_named(project: Path) -> None:
+    """Nothing of the other one is left."""
+    other = "sqlite" if "psycopg" in (project / "pyproject.toml").read_text() else "postgres"
+    for path, text in texts(project).items():
+        assert other not in (path + text).lower(), path
+
+
 def test_texts_are_tidy(project: Path) -> None:
     """Branches of the template leave no gaps: no trailing blanks, no run of empty lines, one newline at the end."""
     for path, text in texts(project).items():

@@ -62,7 +62,7 @@ def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     [
         ("API_TOKEN", "change-me"),
         ("DATABASE_URL", "garbage"),
-        ("DATABASE_URL", "postgresql://user:secret@host/notes"),
+        ("DATABASE_URL", "mysql://user:secret@host/notes"),
 {%- if cookiecutter.database == "postgresql" %}
         ("DATABASE_URL", "postgresql+psycopg://user:change-me@host/notes"),
         ("DATABASE_CONNECTIONS", "0"),
