@@ -183,7 +183,7 @@ def is_slow() -> bool:
     sabotage(
         "no one-off work is declared",
         "pyproject.toml",
-        'once = ["notes_api.maintenance:maintain"]\n',
+        'once = ["notes_api.maintenance:maintain", "notes_api.maintenance:seed"]\n',
         "",
         server="uvicorn",
     ),

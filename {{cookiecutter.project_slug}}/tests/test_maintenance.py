@@ -1,10 +1,34 @@
 """What is done once for a deployment."""
 
-from {{ cookiecutter.project_slug }}.maintenance import maintain
+from concurrent.futures import ThreadPoolExecutor
+
+from conftest import Database, connected
+
+from {{ cookiecutter.project_slug }}.maintenance import maintain, seed
 from {{ cookiecutter.project_slug }}.settings import Settings
+
+STARTERS = 4
 
 
 def test_can_be_done_again(settings: Settings) -> None:
     """A start that is repeated does it once more, which does no harm."""
     for _ in range(2):
         maintain(settings.database_url)
+
+
+def test_seed_is_there_once(settings: Settings, database: Database) -> None:
+    """Also if several starters put it there at once."""
+    with ThreadPoolExecutor(STARTERS) as pool:
+        list(pool.map(seed, [settings.database_url] * STARTERS))
+    with connected(database) as connection:
+        assert connection.execute("SELECT id, title FROM notes").fetchall() == [(0, "Welcome")]
+
+
+def test_seed_overwrites_nothing(settings: Settings, database: Database) -> None:
+    """What people have changed stays as they have left it."""
+    seed(settings.database_url)
+    with connected(database) as connection:
+        connection.execute("UPDATE notes SET title = 'changed'")
+    seed(settings.database_url)
+    with connected(database) as connection:
+        assert connection.execute("SELECT title FROM notes").fetchall() == [("changed",)]

@@ -23,7 +23,7 @@ def test_created_note_can_be_read_at_its_location(client: TestClient) -> None:
 def test_list_goes_page_by_page(client: TestClient) -> None:
     """Every note is on one page, and the last page says that it is the last."""
     numbers = [create(client, f"note {i}") for i in range(5)]
-    found, after = [], 0
+    found, after = [], -1
     while after is not None:
         page = client.get("/notes", params={"limit": 2, "after": after}).json()
         found += [note["id"] for note in page["notes"]]

@@ -67,7 +67,7 @@ async def create_note(new: NewNote, session: Session, request: Request, response
 @router.get("")
 async def list_notes(
     session: Session,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=-1)] = -1,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Page:
     """List notes in the order in which they were stored."""
