@@ -51,10 +51,10 @@ def resolve_plugin(answers: dict) -> None:
 def plugin_requirement(answers: dict) -> str:
     """Name the very files that this template came with: a commit of a repository, or a folder."""
     if url := repository(answers["_template"]):
-        commit = head(Path(answers["_repo_dir"]))
+        commit = answers.get("_commit") or head(Path(answers["_repo_dir"]))  # cruft tells the former
         return f"{PLUGIN} @ git+{url}" + (f"@{commit}" if commit else "")
     # A folder may be written relative to where Cookiecutter was started.
-    for start in (os.environ.get("PWD", ""), answers["_output_dir"]):
+    for start in (os.environ.get("PWD", ""), answers.get("_output_dir", "")):
         folder = Path(start, answers["_template"]).expanduser().resolve()
         if (folder / "cookiecutter.json").is_file():
             return f"{PLUGIN} @ {folder.as_uri()}"

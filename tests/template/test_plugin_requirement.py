@@ -106,3 +106,13 @@ def test_commit_is_read_without_git(hook: dict, tmp_path: Path) -> None:
 def test_any_other_answer_is_used_as_it_is(bake: Bake) -> None:
     """Who knows better is not corrected."""
     assert requirement(bake(plugin_requirement="pytest-deploycheck>=1,<2")) == "pytest-deploycheck>=1,<2"
+
+
+def test_cruft(hook: dict) -> None:
+    """cruft tells the commit itself, and not where its clone is."""
+    answers = {"_template": "https://example.com/template", "_commit": "1234abc"}
+    assert (
+        hook["plugin_requirement"](answers) == "pytest-deploycheck @ git+https://example.com/template@1234abc"
+    )
+    answers = {"_template": str(REPOSITORY), "_commit": "1234abc"}
+    assert hook["plugin_requirement"](answers) == f"pytest-deploycheck @ {REPOSITORY.as_uri()}"
