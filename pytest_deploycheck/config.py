@@ -54,6 +54,8 @@ class Config:
         enable: the command that lets the machine's start start the deployment; it honours ``DESTDIR``.
         health_check: the command whose exit status says whether the app is healthy.
         once: functions, as ``module:name``, that must run once in a deployment, whatever the number of workers.
+        database_server: a server on which the run makes databases of its own; None = it starts a server.
+        disposable_database_servers: hosts, or hosts and ports, that are not the server of production for certain.
         ports: fixed sandbox ports ``[http, https]`` of the public entry; free ones are taken if empty.
     """
 
@@ -82,6 +84,8 @@ class Config:
     health_check: str | None = None
     once: tuple[str, ...] = ()
     database_url: str | None = None
+    database_server: str | None = None
+    disposable_database_servers: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     requests: Requests = field(default_factory=Requests)
     waivers: dict[str, str] = field(default_factory=dict)

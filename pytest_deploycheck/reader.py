@@ -27,14 +27,16 @@ _STRINGS = (
     "env_file",
     "path_prefix",
     "database_url",
+    "database_server",
     "reload",
     "renewal_hook",
     "enable",
     "health_check",
 )
 _INTEGERS = ("workers", "memory_limit_mb", "max_body_mb", "hang_timeout_s", "connections", "max_connections")
+_LISTS_OF_STRINGS = ("secrets", "once", "disposable_database_servers")
 _COMMANDS = ("start", "previous_steps", "reload", "renewal_hook", "enable", "health_check")
-_KEYS = (*_STRINGS, *_INTEGERS, "secrets", "ports", "once", "requests", "waivers")
+_KEYS = (*_STRINGS, *_INTEGERS, *_LISTS_OF_STRINGS, "ports", "requests", "waivers")
 
 _LARGEST = 1_000_000_000
 _SHOWN = 80
@@ -131,9 +133,8 @@ class _Reader:
                 "manager_config": manager_config,
                 "env_file": self.env_file,
                 "path_prefix": strings.get("path_prefix", "").rstrip("/"),
-                "secrets": tuple(self._list("secrets", str)),
+                **{key: tuple(self._list(key, str)) for key in _LISTS_OF_STRINGS},
                 "ports": self._ports(),
-                "once": tuple(self._list("once", str)),
                 "requests": self._requests(),
                 "waivers": self._mapping(self.table, "waivers", "tool.deploycheck"),
             }  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ def start_session(config: pytest.Config) -> None:
         )
     try:
         settings = load(config.rootpath)
-        databases.find(settings)
+        databases.find(settings).verify()
     except ConfigError as error:
         raise pytest.UsageError(f"deploycheck: {error}{_rootdir_hint(config)}") from None
     _refuse_bad_waivers(settings)

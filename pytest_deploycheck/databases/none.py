@@ -17,6 +17,9 @@ class NoDatabase:
     NAME = "none"
     ADVICE: Mapping[str, Advice] = MappingProxyType({})
 
+    def verify(self) -> None:
+        """There is no server."""
+
     def relocate(self, copy: ProjectCopy) -> dict[str, str]:
         """Nothing has to be moved."""
         return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import LiteralString
+from typing import Any, LiteralString, Protocol
 from urllib.parse import urlsplit
 
 import psycopg
@@ -14,8 +14,8 @@ from psycopg import sql
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.config import Config, ConfigError
 from pytest_deploycheck.sandbox.env_file import set_value
-from pytest_deploycheck.sandbox.ports import LOOPBACK
-from pytest_deploycheck.sandbox.postgresql_server import USER, Cluster, PostgresServer
+from pytest_deploycheck.sandbox.given_postgresql import GivenServer, database_prefix
+from pytest_deploycheck.sandbox.postgresql_server import Cluster, PostgresServer
 from pytest_deploycheck.sandbox.run import ProjectCopy
 
 TABLES = """
@@ -27,11 +27,30 @@ TABLES = """
 CONSTRAINTS = """
     SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace
 """
+# Those of clients: whoever is no superuser may not end what the server does by itself.
+OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'
+"""
 INDEXES = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
 
 
+class Server(Protocol):
+    """A PostgreSQL server that runs.
+
+    Attributes:
+        netloc: user, password, host and port, as they stand in an URL.
+        query: what stands behind the ``?`` of the URL.
+    """
+
+    @property
+    def netloc(self) -> str: ...
+    @property
+    def query(self) -> str: ...
+    def connect(self, database: str | None = None) -> psycopg.Connection[Any]: ...
+
+
 class PostgreSQL:
-    """A database of the run's own server, for each copy another one."""
+    """A database on the run's own server, or on one that the user has given; for each copy another one."""
 
     NAME = "postgresql"
     ADVICE: Mapping[str, Advice] = MappingProxyType(
@@ -63,18 +82,27 @@ class PostgreSQL:
             )
         if not urlsplit(config.database_url or "").path.strip("/"):
             raise ConfigError("[tool.deploycheck] database_url must name a database")
-        self._server: PostgresServer | None = None
+        self._given = GivenServer.find(config)
+        self._late: PostgresServer | None = None
 
-    def server(self, copy: ProjectCopy) -> PostgresServer:
+    def verify(self) -> None:
+        """Look at a server that the user has given to the checks."""
+        if self._given:
+            self._given.verify()
+
+    def server(self, copy: ProjectCopy) -> Server:
         """Return the server that has the copy's database."""
-        return self._server or PostgresServer.of(copy.run)
+        if given := self._given:
+            return copy.run.shared(GivenServer, lambda: given.of(copy.run))
+        return self._late or PostgresServer.of(copy.run)
 
     def name(self, copy: ProjectCopy) -> str:
         """Return the name of the copy's database."""
-        return f"deploycheck_{copy.root.name}"
+        return f"{database_prefix(copy.run)}{copy.root.name}"
 
-    def _url(self, copy: ProjectCopy, server: PostgresServer) -> str:
-        return f"{self.scheme}://{USER}:{server.password}@{LOOPBACK}:{server.port}/{self.name(copy)}"
+    def _url(self, copy: ProjectCopy, server: Server) -> str:
+        question = "?" if server.query else ""
+        return f"{self.scheme}://{server.netloc}/{self.name(copy)}{question}{server.query}"
 
     def relocate(self, copy: ProjectCopy) -> dict[str, str]:
         """Make a database for the copy, and name it in the copy's environment file too: nobody asks the real one."""
@@ -89,12 +117,15 @@ class PostgreSQL:
         self._make(copy, server)
         return {self.setting: self._url(copy, server)}
 
-    def _make(self, copy: ProjectCopy, server: PostgresServer) -> None:
-        with server.connect("postgres") as connection:
+    def _make(self, copy: ProjectCopy, server: Server, *, allowed: bool = True) -> None:
+        with server.connect() as connection:
             name = self.name(copy)
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
             if found is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                statement = sql.SQL(
+                    "CREATE DATABASE {} ALLOW_CONNECTIONS {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'"
+                )
+                connection.execute(statement.format(sql.Identifier(name), sql.Literal(allowed)))
 
     def version(self, copy: ProjectCopy) -> str | None:
         """Return the revision in ``alembic_version``."""
@@ -131,7 +162,7 @@ class PostgreSQL:
         return self._number(copy, "SELECT current_setting('max_connections')")
 
     def _number(self, copy: ProjectCopy, query: LiteralString, values: Sequence[str] = ()) -> int:
-        with self.server(copy).connect("postgres") as connection:
+        with self.server(copy).connect() as connection:
             row = connection.execute(query, values).fetchone()
         return int(row[0]) if row else 0
 
@@ -139,23 +170,27 @@ class PostgreSQL:
     def away(self, copy: ProjectCopy) -> Iterator[None]:
         """Let nobody connect, and end the connections that are there."""
         server, name = self.server(copy), self.name(copy)
-        with server.connect("postgres") as connection:
-            try:
-                self._allow(connection, name, allowed=False)
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-                )
-                yield
-            finally:
-                self._allow(connection, name, allowed=True)
+        try:
+            self._allow(server, name, allowed=False)
+            with server.connect() as connection:
+                connection.execute(OTHERS, [name])
+            yield
+        finally:
+            self._allow(server, name, allowed=True)
 
-    def _allow(self, connection: psycopg.Connection[tuple[object, ...]], name: str, *, allowed: bool) -> None:
+    def _allow(self, server: Server, name: str, *, allowed: bool) -> None:
         statement = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
-        connection.execute(statement.format(sql.Identifier(name), sql.Literal(allowed)))
+        with server.connect() as connection:
+            connection.execute(statement.format(sql.Identifier(name), sql.Literal(allowed)))
 
     def arrives_late(self, copy: ProjectCopy) -> tuple[dict[str, str], Callable[[], None]]:
-        """Lead the copy to a server of its own that is not started yet."""
+        """Lead the copy to a server of its own that is not started yet; on one that was given, nobody is let in yet."""
+        if self._given:
+            given = self.server(copy)
+            self._make(copy, given, allowed=False)
+            urls = {self.setting: self._url(copy, given)}
+            return urls, lambda: self._allow(given, self.name(copy), allowed=True)
         server = PostgresServer(Cluster.of(copy.run))
         server.make_database(self.name(copy))
-        self._server = server
+        self._late = server
         return {self.setting: self._url(copy, server)}, server.start

@@ -16,6 +16,13 @@ class Database(Protocol):
     NAME: str
     ADVICE: Mapping[str, Advice]
 
+    def verify(self) -> None:
+        """Look at a server that the user has given to the checks, before anything is started.
+
+        Raises:
+            ConfigError: it cannot be used, or looks like the server of production.
+        """
+
     def relocate(self, copy: ProjectCopy) -> dict[str, str]:
         """Return the environment variables that give ``copy`` a database of its own."""
 

@@ -60,6 +60,9 @@ class SQLite:
         self.query = question + query
         self._volume: Path | None = None
 
+    def verify(self) -> None:
+        """There is no server."""
+
     def file(self, copy: ProjectCopy) -> Path:
         """Return the database file of a copy."""
         if self._volume:

@@ -8,6 +8,7 @@ Only the standard library, so that it starts in milliseconds.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import signal
@@ -16,6 +17,8 @@ import time
 
 PATIENCE_S = 10.0
 EMPTY_LOOKS = 4
+# The end of the names of files with a command, as JSON, that is run when all processes are gone.
+ORDER = ".at-the-end.json"
 
 
 def environment_of(pid: int) -> bytes:
@@ -64,6 +67,19 @@ def end_all(tag: str) -> set[int]:
     return pids
 
 
+def run_orders(folder: str) -> None:
+    """Run what the run has asked for; it has some seconds, and what it says is shown."""
+    files = sorted(glob.glob(f"{glob.escape(folder)}/*{ORDER}"))
+    for file in files:
+        import json
+        import subprocess
+
+        with open(file, encoding="utf-8") as order:
+            command = json.load(order)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False)
+
+
 def main() -> None:
     """Wait for the end of standard input, then clean up."""
     tag, *folders = sys.argv[1:]
@@ -71,6 +87,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
     left = end_all(tag)
+    run_orders(folders[0])
     deadline = time.monotonic() + PATIENCE_S
     while any(map(os.path.exists, folders)) and time.monotonic() < deadline:
         for folder in folders:  # a dying process may still write into it

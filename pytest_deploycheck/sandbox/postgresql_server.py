@@ -48,7 +48,7 @@ def programs() -> Path:
     for folder in folders:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
-    raise NotVerified(f"there is no PostgreSQL server: {INSTALL}")
+    raise NotVerified(f"there is no PostgreSQL server: {INSTALL}, or name one as DEPLOYCHECK_DATABASE_SERVER")
 
 
 def _version(folder: Path) -> float:
@@ -197,19 +197,29 @@ class PostgresServer:
 
     def _answers(self) -> bool:
         try:
-            self.connect("postgres").close()
+            self.connect().close()
         except psycopg.OperationalError:
             return False
         return True
 
-    def connect(self, database: str) -> psycopg.Connection[Any]:
+    @property
+    def netloc(self) -> str:
+        """User, password, host and port, as they stand in an URL."""
+        return f"{USER}:{self.password}@{LOOPBACK}:{self.port}"
+
+    @property
+    def query(self) -> str:
+        """Nothing more is needed."""
+        return ""
+
+    def connect(self, database: str | None = None) -> psycopg.Connection[Any]:
         """Connect as the user who may do everything; each statement is its own transaction."""
         return psycopg.connect(
             host=LOOPBACK,
             port=self.port,
             user=USER,
             password=self.password,
-            dbname=database,
+            dbname=database or "postgres",
             autocommit=True,
             connect_timeout=10,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import secrets
@@ -76,6 +77,12 @@ class Run:
             )
             self._children.append(process)
         return process
+
+    def at_the_end(self, *command: str) -> None:
+        """Let the guardian run a command when all processes of the run are gone, whatever has ended it."""
+        with self._open():
+            order = self.folder / f"{next(self._numbers)}{guardian.ORDER}"
+            order.write_text(json.dumps(command), encoding="utf-8")
 
     def shared(self, key: object, make: Callable[[], T]) -> T:
         """Return what all experiments of the run share, made by whoever wants it first."""

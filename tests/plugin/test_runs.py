@@ -19,6 +19,7 @@ from xml.etree import ElementTree as ET
 import psutil
 import pytest
 from harness import Sabotage, copy_of, pytest_in, run_deploycheck
+from runs import start
 
 from pytest_deploycheck.sandbox.guardian import environment_of
 from pytest_deploycheck.sandbox.ports import is_taken, listener
@@ -50,34 +51,6 @@ def add_settings(project: Path, text: str) -> None:
     """Put lines at the head of ``[tool.deploycheck]``."""
     file = project / "pyproject.toml"
     file.write_text(file.read_text().replace("[tool.deploycheck]\n", f"[tool.deploycheck]\n{text}\n", 1))
-
-
-def start(project: Path, tmp: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a run whose sandbox is made below ``tmp``."""
-    return subprocess.Popen(
-        [
-            *pytest_in(project),
-            "-p",
-            "no:cacheprovider",
-            "--deploycheck",
-            *arguments,
-            "pyproject.toml",
-        ],
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-        | {"TMPDIR": str(tmp)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=_as_in_a_terminal,  # noqa: PLW1509  (there is no other thread)
-    )
-
-
-def _as_in_a_terminal() -> None:
-    """Let Ctrl-C and a closed terminal count: who starts this test in the background has them ignored."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def processes_of(tmp: Path) -> list[int]:
