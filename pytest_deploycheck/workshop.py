@@ -19,7 +19,7 @@ from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.ports import PortTaken
 from pytest_deploycheck.sandbox.run import ProjectCopy, Run
 from pytest_deploycheck.stacks.protocol import Stack, StackError
-from pytest_deploycheck.stacks.supervisor import SupervisorStack
+from pytest_deploycheck.stacks.selection import stack_for
 from pytest_deploycheck.start import Start, start_and_watch
 
 Experiment = Callable[["Workshop"], Any]
@@ -175,7 +175,7 @@ class Workshop:
             Blocked: a port is taken.
         """
         try:
-            return SupervisorStack(copy or self.run.copy(), extra, acme=acme)
+            return stack_for(self.config)(copy or self.run.copy(), extra, acme=acme)
         except PortTaken as error:
             raise Blocked(str(error)) from None
 

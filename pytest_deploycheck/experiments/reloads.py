@@ -74,7 +74,7 @@ def bring_new_release(workshop: Workshop) -> Reloaded:
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         at = time.monotonic()
-        finished = stack.copy.call(command, stack.environment)
+        finished = stack.call(command)
         after = wait_for(
             stack.processes,
             lambda now: not now.workers & before.workers and len(now.workers) >= len(before.workers),

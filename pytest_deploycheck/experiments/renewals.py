@@ -72,8 +72,7 @@ def renew_certificate(workshop: Workshop) -> Renewed:
         traffic.wait_for_good(3 * CLIENTS)
         slow = InFlight(stack, "hold", f"seconds={SLOW_REQUEST_S}")
         new, at = files.issue(stack.copy.run.ca), time.monotonic()
-        environment = stack.environment | files.hook_environment
-        hook = stack.copy.call(config.renewal_hook, environment) if config.renewal_hook else None
+        hook = stack.call(config.renewal_hook, files.hook_environment) if config.renewal_hook else None
         served = wait_for(
             lambda: served_certificate(entry.https_port, config.domain),
             lambda seen: seen == new,

@@ -69,7 +69,7 @@ def ask_health(stack: Stack, *, expected: bool) -> Health:
     if not command:
         status = stack.entry.status(stack.config.requests.ready)
         return Health(healthy=is_good(status), expected=expected, said=f"readiness said {status}")
-    done = stack.copy.call(command, stack.environment, timeout_s=HEALTH_TIMEOUT_S)
+    done = stack.call(command, timeout_s=HEALTH_TIMEOUT_S)
     said = f"{command} ended with {done.status}: {done.tail(1) or 'no output'}"
     return Health(healthy=done.status == 0, expected=expected, said=said)
 

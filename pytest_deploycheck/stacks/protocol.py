@@ -13,7 +13,7 @@ from pytest_deploycheck.databases.protocol import Database
 from pytest_deploycheck.probes.http import Entry, Upstream
 from pytest_deploycheck.probes.processes import Processes
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
-from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 
 
@@ -66,6 +66,11 @@ class Stack(Protocol):
 
         Return at once.
         """
+
+    def call(
+        self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> Finished:
+        """Run one of the project's commands where the stack runs, until it ends or for ``timeout_s`` seconds."""
 
     def processes(self) -> Processes:
         """Return the processes of the app now; sets are empty where nothing runs, the manager is 0."""

@@ -8,42 +8,36 @@ import http.client
 import re
 import shlex
 import subprocess
-import textwrap
 import xmlrpc.client
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_deploycheck import databases, proxies, servers
 from pytest_deploycheck.advice import Advice
-from pytest_deploycheck.config import Config
-from pytest_deploycheck.probes.http import Entry, Upstream
 from pytest_deploycheck.probes.processes import Processes, alive, with_descendants
 from pytest_deploycheck.probes.unix import UnixConnection
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import require
+from pytest_deploycheck.stacks.base import BaseStack, tail
 from pytest_deploycheck.stacks.protocol import StackError
 
 PATH_KEYS = ("logfile", "pidfile", "childlogdir", "stdout_logfile", "stderr_logfile", "directory", "file")
 PROGRAM = re.compile(r"(?:fcgi-)?program:(?P<name>[^:]+)")
 DEFAULT_STARTSECS = 1
 DEFAULT_STOPWAITSECS = 10
-LOG_WIDTH = 200
 
 
-class SupervisorStack:
+class SupervisorStack(BaseStack):
     """A copy of the project under Supervisor; see the ``Stack`` protocol."""
+
+    NAME = "supervisor"
 
     def __init__(
         self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None
     ) -> None:
-        self.copy = copy
-        self._acme = acme
-        self.relocated: list[str] = []
-        self.database = databases.find(self.config)
-        self.environment = {**self.database.relocate(copy), **(extra or {})}
+        super().__init__(copy, extra, acme=acme)
         require("supervisord", copy.root / ".venv", install="pip install supervisor")
         self._file = copy.root / self.config.manager_config
         self._parser = read_conf(self._file, self.config.manager_config)
@@ -52,36 +46,11 @@ class SupervisorStack:
             for section in self._parser.sections()
             if (match := PROGRAM.fullmatch(section))
         }
-        self._app, self.server = self._find("app", servers.MODULES)
-        require(self.server.NAME, copy.root / ".venv", install=f"pip install {self.server.NAME}")
-        self._proxy, self.proxy = self._find("proxy", proxies.MODULES)
-        self.parts = {
-            "manager": "supervisor",
-            "proxy": self.proxy.NAME,
-            "server": self.server.NAME,
-            "database": self.database.NAME,
-        }
+        commands = {name: self._get(name, "command", "") for name in self._programs}
+        self._app, self._proxy = self.find_parts(commands, kind="[program:x]")
         self.start_grace_s = float(self._seconds(self._app, "startsecs", DEFAULT_STARTSECS))
         self.stop_grace_s = float(self._seconds(self._app, "stopwaitsecs", DEFAULT_STOPWAITSECS))
         self._relocate()
-
-    @property
-    def config(self) -> Config:
-        """The project's settings."""
-        return self.copy.run.config
-
-    def _find(self, what: str, modules: tuple[Any, ...]) -> tuple[str, Any]:
-        """Return the name of the program that one of the modules knows by its command line, and the module."""
-        for name, section in self._programs.items():
-            command = self._parser.get(section, "command", fallback="")
-            for module in modules:
-                if re.search(rf"(^|[\s/]){module.NAME}(\s|$)", command):
-                    return name, module
-        known = " or ".join(module.NAME for module in modules)
-        raise StackError(
-            f"{self.config.manager_config}: no [program:x] runs the {what} ({known}); "
-            f"found: {', '.join(self._programs) or 'no programs at all'}"
-        )
 
     def _get(self, program: str, key: str, default: str) -> str:
         return str(self._parser.get(self._programs[program], key, fallback=default))
@@ -112,27 +81,11 @@ class SupervisorStack:
                     self._moved(f"[{section}] {key}={value}", "the sandbox")
                     self._parser.set(section, key, str(target))
         self._control_socket()
-        run = self.copy.run
-        command = self._expand(self._get(self._proxy, "command", ""))
-        values = {**self.config.env, **self.environment}
-        moved = self.proxy.relocate(command, self.copy, values, domain=self.config.domain, acme=self._acme)
-        self._parser.set(self._programs[self._proxy], "command", moved.command.replace("%", "%%"))
-        self.relocated += moved.relocated
-        self.environment |= moved.environment
-        self.environment["DEPLOYCHECK_PORTS"] = ":".join(
-            f"{old}={new}" for old, new in moved.app_ports.items()
+        command = self.relocate_proxy(self._expand(self._get(self._proxy, "command", "")))
+        self._parser.set(self._programs[self._proxy], "command", command.replace("%", "%%"))
+        self.relocated.insert(
+            0, f"project -> a copy in {self.copy.run.folder.parent}, run with an empty environment"
         )
-        self.entry = Entry(
-            domain=self.config.domain,
-            http_port=moved.http_port,
-            https_port=moved.https_port,
-            prefix=self.config.path_prefix,
-            headers=self.config.requests.headers,
-        )
-        self.upstream = Upstream(moved.upstream)
-        self.certificate = moved.certificate
-        self.certificates_live_s = moved.certificates_live_s
-        self.relocated.insert(0, f"project -> a copy in {run.folder.parent}, run with an empty environment")
         with self._file.open("w", encoding="utf-8") as file:
             self._parser.write(file)
 
@@ -263,8 +216,7 @@ class SupervisorStack:
         """Return the last lines of what the start command printed, and of the logs of app and proxy, or of all."""
         programs = (self._programs[self._app], self._programs[self._proxy])
         files = self._logs(*(self._programs.values() if of_all_programs else programs))
-        tails = (_tail(file, lines) for file in files)
-        return "\n".join(filter(None, tails)).replace(f"{self.copy.root}/", "")
+        return self.without_root("\n".join(filter(None, (tail(file, lines) for file in files))))
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended: in this file, the proxy's or the server's."""
@@ -275,8 +227,7 @@ class SupervisorStack:
             found.append(
                 Advice(self.config.manager_config, line_of(original, self._programs[self._app], key), text)
             )
-        parts = (self.server, self.proxy, self.database)
-        return [*found, *(part.ADVICE[check_id] for part in parts if check_id in part.ADVICE)]
+        return [*found, *self.part_advice(check_id)]
 
 
 ADVICE = {
@@ -349,8 +300,3 @@ def line_of(file: Path, section: str, key: str) -> int | None:
         elif heading is not None and re.match(rf"{key}\s*[=:]", line):
             return number
     return heading
-
-
-def _tail(file: Path, lines: int) -> str:
-    found = file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    return "\n".join(textwrap.shorten(line, LOG_WIDTH, placeholder=" …") for line in found)

@@ -22,7 +22,7 @@ from pytest_deploycheck.probes import metrics
 from pytest_deploycheck.proxies import caddy
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
 from pytest_deploycheck.sandbox.run import Finished, ProjectCopy
-from pytest_deploycheck.stacks import supervisor
+from pytest_deploycheck.stacks import base, supervisor
 from pytest_deploycheck.stacks.protocol import StackError
 
 NAME = "deploy/supervisord.conf"
@@ -58,7 +58,7 @@ def copy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         ca=None,
     )
     copy = ProjectCopy(run=run, root=root)
-    for module in (supervisor, caddy):
+    for module in (base, supervisor, caddy):
         monkeypatch.setattr(module, "require", lambda *_, **__: None)
     monkeypatch.setattr(CertificateFiles, "issue", lambda *_: b"")
     monkeypatch.setattr(ProjectCopy, "call", lambda _, command, __: Finished(command, 0, adapted[0]))

@@ -1,0 +1,120 @@
+"""What all stacks share: the parts are found by their command lines, and the proxy's files are relocated."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_deploycheck import databases, proxies, servers
+from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.config import Config
+from pytest_deploycheck.probes.http import Entry, Upstream
+from pytest_deploycheck.proxies.protocol import Acme
+from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
+from pytest_deploycheck.sandbox.tools import require
+from pytest_deploycheck.stacks.protocol import StackError
+
+LOG_WIDTH = 200
+
+
+class BaseStack:
+    """The part of the ``Stack`` protocol that does not depend on the process manager.
+
+    A subclass reads its files, and calls ``find_parts`` and ``relocate_proxy``.
+
+    Attributes:
+        NAME: the manager's name, for the report.
+    """
+
+    NAME: str
+
+    def __init__(
+        self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None
+    ) -> None:
+        self.copy = copy
+        self._acme = acme
+        self.relocated: list[str] = []
+        self.database = databases.find(self.config)
+        self.environment = {**self.database.relocate(copy), **(extra or {})}
+
+    @property
+    def config(self) -> Config:
+        """The project's settings."""
+        return self.copy.run.config
+
+    def find_parts(self, commands: Mapping[str, str], *, kind: str) -> tuple[str, str]:
+        """Return the names of the programs that are the app and the proxy.
+
+        Args:
+            commands: the command line of each program.
+            kind: what the manager calls a program, for the message.
+        """
+        app, self.server = self._find("app", servers.MODULES, commands, kind)
+        require(self.server.NAME, self.copy.root / ".venv", install=f"pip install {self.server.NAME}")
+        proxy, self.proxy = self._find("proxy", proxies.MODULES, commands, kind)
+        self.parts = {
+            "manager": self.NAME,
+            "proxy": self.proxy.NAME,
+            "server": self.server.NAME,
+            "database": self.database.NAME,
+        }
+        return app, proxy
+
+    def _find(
+        self, what: str, modules: tuple[Any, ...], commands: Mapping[str, str], kind: str
+    ) -> tuple[str, Any]:
+        """Return the name of the program that one of the modules knows by its command line, and the module."""
+        for name, command in commands.items():
+            for module in modules:
+                if re.search(rf"(^|[\s/]){module.NAME}(\s|$)", command):
+                    return name, module
+        known = " or ".join(module.NAME for module in modules)
+        raise StackError(
+            f"{self.config.manager_config}: no {kind} runs the {what} ({known}); "
+            f"found: {', '.join(commands) or f'no {kind} at all'}"
+        )
+
+    def relocate_proxy(self, command: str) -> str:
+        """Make the proxy run on free loopback ports; return its command, and know where public and app are."""
+        values = {**self.config.env, **self.environment}
+        moved = self.proxy.relocate(command, self.copy, values, domain=self.config.domain, acme=self._acme)
+        self.relocated += moved.relocated
+        self.environment |= moved.environment
+        self.environment["DEPLOYCHECK_PORTS"] = ":".join(
+            f"{old}={new}" for old, new in moved.app_ports.items()
+        )
+        self.entry = Entry(
+            domain=self.config.domain,
+            http_port=moved.http_port,
+            https_port=moved.https_port,
+            prefix=self.config.path_prefix,
+            headers=self.config.requests.headers,
+        )
+        self.upstream = Upstream(moved.upstream)
+        self.certificate = moved.certificate
+        self.certificates_live_s = moved.certificates_live_s
+        return str(moved.command)
+
+    def call(
+        self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> Finished:
+        """Run one of the project's commands where the stack runs, until it ends or for ``timeout_s`` seconds."""
+        return self.copy.call(command, {**self.environment, **(extra or {})}, timeout_s=timeout_s)
+
+    def part_advice(self, check_id: str) -> list[Advice]:
+        """Return where a failed check is usually mended in the files of server, proxy or database."""
+        parts = (self.server, self.proxy, self.database)
+        return [part.ADVICE[check_id] for part in parts if check_id in part.ADVICE]
+
+    def without_root(self, text: str) -> str:
+        """Return a text with paths as they are in the project."""
+        return text.replace(f"{self.copy.root}/", "")
+
+
+def tail(file: Path, lines: int) -> str:
+    """Return the last lines of a file, shortened."""
+    found = file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    return "\n".join(textwrap.shorten(line, LOG_WIDTH, placeholder=" …") for line in found)
