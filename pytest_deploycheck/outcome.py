@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.charts import Chart
 
 
 class Status(enum.StrEnum):
@@ -55,6 +60,7 @@ class Note:
 
     steps: list[str] = field(default_factory=list)
     measurements: dict[str, object] = field(default_factory=dict)
+    charts: list[Chart] = field(default_factory=list)
     evidence: Evidence = Evidence.OBSERVED
 
     def did(self, *steps: str) -> None:
@@ -65,10 +71,27 @@ class Note:
         """Add measurements (JSON values; the unit belongs into the name: ``gap_s``, ``rss_bytes``)."""
         self.measurements.update(values)
 
+    def drew(self, *charts: Chart) -> None:
+        """Add charts, beside those of the check's experiment."""
+        self.charts += charts
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The outcome of one check, as it stands in the report."""
+    """The outcome of one check, as it stands in the report.
+
+    Attributes:
+        detail: the whole failure message, or the reason why there is no verdict.
+        done: what was done to the stack.
+        expected: what had to be seen.
+        seen: what was seen instead; empty where it was what was expected.
+        state: what the process manager said after a failure.
+        log: by file, the last lines after a failure, or those that tell what happened.
+        fix: how a failure is mended in any project.
+        advice: where in this project a failure is usually mended.
+        learn: the paragraph of the course.
+        charts: see ``charts.to_json``.
+    """
 
     id: str
     concept: str
@@ -78,3 +101,26 @@ class Result:
     duration_s: float
     detail: str
     measurements: dict[str, object]
+    done: list[str] = field(default_factory=list)
+    expected: str = ""
+    seen: str = ""
+    state: str = ""
+    log: dict[str, list[str]] = field(default_factory=dict)
+    fix: str = ""
+    advice: list[Advice] = field(default_factory=list)
+    learn: str = ""
+    charts: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Result:
+        """Return the result of which this is ``asdict``, also one of an older version with fewer fields."""
+        known = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
+        evidence = known["evidence"]
+        return cls(
+            **{
+                **known,
+                "status": Status(known["status"]),
+                "evidence": Evidence(evidence) if evidence else None,
+                "advice": [Advice(**advice) for advice in known.get("advice", ())],
+            }
+        )

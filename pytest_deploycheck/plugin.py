@@ -25,7 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--deploycheck-report",
         metavar="DIR",
-        help="write report.json into this folder (made if missing)",
+        help="write report.html, summary.md, badge.svg and report.json into this folder (made if missing)",
+    )
+    group.addoption(
+        "--deploycheck-baseline",
+        metavar="FILE",
+        help="show what changed since an earlier run: its report.json",
     )
     group.addoption(
         "--deploycheck-strict",
@@ -42,6 +47,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
         start_session(config)
         return
-    for option in ("select", "report", "strict"):
+    for option in ("select", "report", "baseline", "strict"):
         if getattr(config.option, f"deploycheck_{option}"):
             raise pytest.UsageError(f"--deploycheck-{option} does nothing without --deploycheck: add it")

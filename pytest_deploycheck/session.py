@@ -13,7 +13,8 @@ from pytest_deploycheck import checks, collect, databases, distribution, fixture
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.config import Config, ConfigError
 from pytest_deploycheck.reader import load
-from pytest_deploycheck.report import json_report, terminal
+from pytest_deploycheck.report import terminal
+from pytest_deploycheck.report.delivery import Delivery
 from pytest_deploycheck.report.results import Results, attach, result_of
 from pytest_deploycheck.report.timings import Clock
 from pytest_deploycheck.workshop import Workshop
@@ -37,9 +38,10 @@ def start_session(config: pytest.Config) -> None:
     except ConfigError as error:
         raise pytest.UsageError(f"deploycheck: {error}{_rootdir_hint(config)}") from None
     _refuse_bad_waivers(settings)
+    delivery = Delivery.prepared(config.option, settings.root)
     distribution.choose(config)
     config.addinivalue_line("markers", "deploycheck: a check of the project's deployment")
-    session = DeploycheckSession(config, settings)
+    session = DeploycheckSession(config, settings, delivery)
     config.pluginmanager.register(session, "deploycheck-session")
     config.pluginmanager.register(fixtures, "deploycheck-fixtures")
     pytest.register_assert_rewrite(checks.__name__)
@@ -67,11 +69,12 @@ def _refuse_bad_waivers(settings: Config) -> None:
 class DeploycheckSession:
     """One test session's hooks."""
 
-    def __init__(self, config: pytest.Config, settings: Config) -> None:
+    def __init__(self, config: pytest.Config, settings: Config, delivery: Delivery) -> None:
         self.config = config
         self.settings = settings
         self.workshop = Workshop(settings)
         self.results = Results(settings)
+        self.delivery = delivery
         self.clock = Clock()
 
     @pytest.hookimpl(tryfirst=True)
@@ -160,9 +163,9 @@ class DeploycheckSession:
         strict = bool(self.config.option.deploycheck_strict)
         if session.exitstatus == pytest.ExitCode.OK and self.results.is_bad(strict=strict):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        folder = self.config.option.deploycheck_report
-        if folder:
-            json_report.write(Path(folder), self.results, self.clock.wall_s)
+        self.delivery.deliver(self.results.report(self.clock.wall_s, self.delivery.baseline))
+        if self.delivery.problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_unconfigure(self) -> None:
         """End everything that runs, also where the session never began or was interrupted."""
@@ -170,4 +173,4 @@ class DeploycheckSession:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the concepts, and what is not green."""
-        terminal.write_summary(terminalreporter, self.results, self.config.option)
+        terminal.write_summary(terminalreporter, self.results, self.delivery, self.config.option)

@@ -1,4 +1,4 @@
-"""Write what README.md and docs/ take from the code: the list of checks, and each check's paragraph.
+"""Write what README.md and docs/ take from the code: the list of checks, each check's paragraph, the report's schema.
 
 `--check` writes nothing and fails when something is stale. In both modes each check must have its heading in
 its concept's chapter, and each heading without a check must be marked as planned.
@@ -123,6 +123,8 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
         of_chapter = [check for check in checks if check.concept.slug == name]
         files[path] = with_paragraphs(path.read_text(encoding="utf-8"), of_chapter)
         problems += problems_of(name, files[path], of_chapter)
+    schema = "report.schema.json"
+    files[root / "docs" / schema] = (root / "pytest_deploycheck/report" / schema).read_text(encoding="utf-8")
     return files, problems
 
 

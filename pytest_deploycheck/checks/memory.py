@@ -7,11 +7,12 @@ import re
 import time
 from dataclasses import dataclass
 
+from pytest_deploycheck.charts import BarChart, LineChart
 from pytest_deploycheck.check import check
 from pytest_deploycheck.experiments.feeding import Leaked, Overfed, leak, overfeed
 from pytest_deploycheck.experiments.kills import Killed, kill_worker
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note, NotVerified
-from pytest_deploycheck.probes.memory import MIB, footprint, held, mib
+from pytest_deploycheck.probes.memory import MIB, Footprint, footprint, held, mib
 from pytest_deploycheck.probes.traffic import SteadyTraffic
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
@@ -53,6 +54,7 @@ def check_memory_budget_adds_up(stack: Stack, note: Note) -> None:
         processes=seen.table(processes.workers),
     )
     note.did(f"{len(traffic.time_line.answers)} requests to {stack.config.requests.read}")
+    note.drew(_budget(seen, processes.workers, limit))
     assert need <= limit * MIB, (
         f"{seen.describe()}; with {HEADROOM:.0%} on top {mib(need)} MiB are needed, the limit is {limit} MiB"
     )
@@ -149,6 +151,7 @@ def check_memory_is_flat_under_steady_load(stack: Stack, note: Note) -> None:
         f"{samples[-1].requests} requests in {samples[-1].t:.1f} s: to {stack.config.requests.read}, "
         f"{stack.config.requests.live}, and to paths that are not there"
     )
+    note.drew(_growth(samples))
     first, last = window[0], window[-1]
     assert _slope(window) < LEAK_BYTES_PER_REQUEST, (
         f"still growing by {_slope(window):.0f} bytes a request after {first.requests} of them: "
@@ -190,6 +193,30 @@ class Sample:
     def json(self) -> dict[str, object]:
         """Return the part for the report."""
         return {"held": {str(pid): size for pid, size in self.held.items()}}
+
+
+def _budget(seen: Footprint, workers: frozenset[int], limit: int) -> BarChart:
+    own = {
+        f"{'worker' if one.pid in workers else 'server'} {one.pid}": mib(one.uss) for one in seen.processes
+    }
+    return BarChart(
+        title="memory of the app",
+        unit="MiB",
+        bars={"all together": {"shared": mib(seen.shared), **own}},
+        limit=limit,
+        limit_name="memory_limit_mb",
+    )
+
+
+def _growth(samples: list[Sample]) -> LineChart:
+    return LineChart(
+        title="what each worker holds under steady load",
+        unit="MiB",
+        lines={
+            f"worker {pid}": [(sample.t, mib(sample.held[pid])) for sample in samples if pid in sample.held]
+            for pid in sorted(samples[-1].held)
+        },
+    )
 
 
 def _watch(stack: Stack) -> list[Sample]:

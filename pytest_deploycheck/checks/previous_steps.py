@@ -104,6 +104,7 @@ def check_failed_step_stops_the_start(workshop: Workshop, stack: Stack, note: No
     if seen.half_applied or seen.version_before != seen.version_after:
         end(stack)  # its database is no longer what other checks expect
         workshop.gentle.current = None
+    note.drew(*seen.charts)
     note.did(f"the new release's start: {seen.start.describe().splitlines()[0]}", seen.traffic.summary())
     note.measured(took_s=round(seen.start.took_s, 2), requests=len(seen.traffic.answers))
     assert seen.start.refused, f"the new release started though {seen.start.what}: {seen.start.describe()}"

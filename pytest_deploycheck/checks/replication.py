@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
+from pytest_deploycheck.charts import BarChart
 from pytest_deploycheck.check import check
 from pytest_deploycheck.experiments.replicas import Rescaled, one_more_worker
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
@@ -86,6 +87,8 @@ def check_no_worker_starves(quiet_stack: Stack, saturation: Load, note: Note) ->
     note.measured(answers_by_pid={str(pid): answers[pid] for pid in sorted(workers | answers.keys())})
     if not answers:
         raise Blocked("no answer told which worker made it")
+    bars = {f"worker {pid}": {"answers": float(answers[pid])} for pid in sorted(workers | answers.keys())}
+    note.drew(BarChart(title="answers of each worker", unit="answers", bars=bars))
     least = LEAST_SHARE * answers.total() / len(workers)
     starving = sorted(pid for pid in workers if answers[pid] < least)
     assert not starving, (

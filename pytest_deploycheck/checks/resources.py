@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_deploycheck.charts import ShareChart, around
 from pytest_deploycheck.check import check
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
 from pytest_deploycheck.probes.connections import answered_at_once, descriptors, public_connections, room_for
@@ -116,6 +117,20 @@ def check_machine_is_used_not_exhausted(quiet_stack: Stack, saturation: Load, no
         requests_per_s_at_target=round(target.rate),
         p95_s_at_saturation=round(full.answers.percentile_s(95), 4),
         p95_s_at_target=round(target.answers.percentile_s(95), 4),
+    )
+    note.drew(
+        ShareChart(
+            title="how much of its CPUs the deployment uses",
+            shares={
+                f"CPU at saturation ({full.rate:.0f} requests a second)": round(full.cpu_share, 3),
+                f"CPU at {TARGET:.0%} of that ({target.rate:.0f} a second)": round(target.cpu_share, 3),
+                **({f"memory of {limit} MiB": round(used.total / (limit * MIB), 3)} if limit else {}),
+            },
+            band=BAND,
+            band_name="aim",
+        ),
+        around("requests at saturation", {f"GET {path}": full.answers.answers}, []),
+        around(f"requests at {TARGET:.0%} of that rate", {f"GET {path}": target.answers.answers}, []),
     )
     for what, seen in (("at saturation", full), ("at the target", target)):
         # Some may be refused, which RES006 asks for.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+from pytest_deploycheck.charts import around
 from pytest_deploycheck.check import check
 from pytest_deploycheck.experiments.hangs import MARGIN_S, Hung, hang_workers
 from pytest_deploycheck.experiments.kills import Killed, exit_cleanly, kill_server, kill_worker
@@ -206,10 +209,14 @@ def check_alive_and_ready_are_different(stack: Stack, note: Note) -> None:
     entry, requests = stack.entry, stack.config.requests
     before = stack.processes()
     with SteadyTraffic(entry, requests.live, clients=1) as liveness:
+        taken = time.monotonic()
         with stack.database.away(stack.copy):
             away = wait_for(lambda: entry.status(requests.ready), lambda status: status == 503, deadline_s=5)
             liveness.wait_for_any(5)
+        given = time.monotonic()
         back = wait_for(lambda: entry.status(requests.ready), is_good, deadline_s=10)
+    moments = [(taken, "the database is taken away"), (given, "it is given back")]
+    note.drew(around("requests around it", {f"GET {requests.live}": liveness.time_line.answers}, moments))
     note.did(
         f"readiness said {away} without the database and {back} with it; liveness: {liveness.time_line.summary()}"
     )

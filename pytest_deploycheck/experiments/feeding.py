@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import httpx2
 import psutil
 
+from pytest_deploycheck.charts import Chart, LineChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable, NotVerified
 from pytest_deploycheck.probes.events import SHUT_DOWN
 from pytest_deploycheck.probes.http import is_good, timed
 from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
-from pytest_deploycheck.probes.memory import MIB, mib, proportional
+from pytest_deploycheck.probes.memory import MIB, mib, proportional, shares
 from pytest_deploycheck.probes.processes import Processes, alive, kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
@@ -43,7 +44,7 @@ class Overfed:
         steps: what was done.
         limit_mb: the limit, for all processes of the app together.
         victim: the worker.
-        filled_mb: how far it came.
+        filled: how much it had filled, in MiB, by seconds since the request.
         stopped, refused: whether it was ended, or got no more.
         took_s: until then, in seconds.
         before, after: the app's processes.
@@ -55,7 +56,7 @@ class Overfed:
     steps: tuple[str, ...]
     limit_mb: int
     victim: int
-    filled_mb: float
+    filled: tuple[tuple[float, float], ...]
     stopped: bool
     refused: bool
     took_s: float
@@ -63,6 +64,26 @@ class Overfed:
     after: Processes
     others: frozenset[int]
     recovered: bool
+
+    @property
+    def filled_mb(self) -> float:
+        """How far it came."""
+        return max((mb for _, mb in self.filled), default=0)
+
+    @property
+    def charts(self) -> list[Chart]:
+        """What the worker had filled, until it was stopped."""
+        end = "it is ended" if self.stopped else "it gets no more" if self.refused else "nothing stops it"
+        return [
+            LineChart(
+                title="one worker fills memory",
+                unit="MiB",
+                lines={f"filled by worker {self.victim}": list(self.filled)},
+                limit=self.limit_mb,
+                limit_name="memory_limit_mb",
+                moments=[(round(self.took_s, 2), end)],
+            )
+        ]
 
 
 @lane(Lane.KILLS)
@@ -104,7 +125,7 @@ def overfeed(workshop: Workshop) -> Overfed:
         steps=(f"a request let worker {victim} fill up to {size_mb:.0f} MiB",),
         limit_mb=limit_mb,
         victim=victim,
-        filled_mb=max((event.data["mb"] for event in bite.events()), default=0),
+        filled=tuple((round(event.t - bite.sent_at, 3), event.data["mb"]) for event in bite.events()),
         stopped=stopped,
         refused=bool(bite.events("refused")),
         took_s=took_s,
@@ -126,6 +147,8 @@ class Leaked:
         stack: the stack it happened to.
         steps: what was done.
         limit_mb: the limit, for all processes of the app together.
+        at: ``time.monotonic()`` when the leaking began.
+        held: what each process held, in MiB, by seconds since then.
         peak_mb: what they held together at most.
         before, after: the app's processes.
         shut_down: workers of before that ended with grace: their lifespan shutdown ran.
@@ -137,6 +160,8 @@ class Leaked:
     stack: Stack
     steps: tuple[str, ...]
     limit_mb: int
+    at: float
+    held: tuple[tuple[float, dict[int, float]], ...]
     peak_mb: float
     before: Processes
     after: Processes
@@ -145,6 +170,26 @@ class Leaked:
     leaking: TimeLine
     traffic: TimeLine
     took_s: float
+
+    @property
+    def charts(self) -> list[Chart]:
+        """What each process held, and how requests fared meanwhile."""
+        workers = self.before.workers | self.after.workers | self.shut_down
+        lines = {"all together": [(t, round(sum(found.values()), 1)) for t, found in self.held]}
+        for pid in sorted({pid for _, found in self.held for pid in found}):
+            name = f"{'worker' if pid in workers else 'server'} {pid}"
+            lines[name] = [(t, found[pid]) for t, found in self.held if pid in found]
+        memory = LineChart(
+            title="memory while each request leaks",
+            unit="MiB",
+            lines=lines,
+            limit=self.limit_mb,
+            limit_name="memory_limit_mb",
+        )
+        path = self.stack.config.requests.read
+        answers = {f"GET {path}": self.traffic.answers, "requests that leak": self.leaking.answers}
+        moments = [(self.at, "leaking begins")]
+        return [memory, around("requests while workers are recycled", answers, moments)]
 
     def describe(self) -> str:
         """Say what was seen, for a message."""
@@ -168,19 +213,28 @@ def leak(workshop: Workshop) -> Leaked:
     before, limit_mb = stack.processes(), _limit_mb(stack)
     each_mb = max(0.1, (limit_mb - mib(proportional(before.tree))) / LEAKS)
     began = time.monotonic()
-    peak_mb, fewest, leaking = 0.0, len(before.workers), list[TimeLine]()
+    fewest, leaking = len(before.workers), list[TimeLine]()
+    held: list[tuple[float, dict[int, float]]] = []
 
     def shut_down() -> frozenset[int]:
         return stack.copy.events.pids(SHUT_DOWN, since=began)
 
+    def look() -> Processes:
+        now = stack.processes()
+        sizes = {pid: mib(size) for pid, size in shares(now.tree).items()}
+        held.append((round(time.monotonic() - began, 2), sizes))
+        return now
+
+    def peak_mb() -> float:
+        return max(sum(sizes.values()) for _, sizes in held)
+
     def leak_some(client: httpx2.Client) -> bool:
         """Leak if all workers are there; tell whether it is enough."""
-        nonlocal peak_mb, fewest
-        now = stack.processes()
+        nonlocal fewest
+        now = look()
         serving = now.workers - shut_down()
-        peak_mb = max(peak_mb, mib(proportional(now.tree)))
         fewest = min(fewest, len(serving))
-        if not serving & before.workers or peak_mb > limit_mb:
+        if not serving & before.workers or peak_mb() > limit_mb:
             return True
         if len(serving) >= len(before.workers):
             path = f"{MARK}leak?mb={each_mb}"
@@ -191,7 +245,7 @@ def leak(workshop: Workshop) -> Leaked:
         traffic.wait_for_good(10)
         wait_for(lambda: leak_some(client), bool, deadline_s=LEAK_DEADLINE_S, every_s=LEAK_EVERY_S)
         after = wait_for(
-            stack.processes,
+            look,
             lambda now: len(now.workers - shut_down()) >= len(before.workers),
             deadline_s=workshop.for_leaks.patience_s,
         )
@@ -206,7 +260,9 @@ def leak(workshop: Workshop) -> Leaked:
             f"requests that leaked {each_mb:.1f} MiB each, while all workers were there",
         ),
         limit_mb=limit_mb,
-        peak_mb=peak_mb,
+        at=began,
+        held=tuple(held),
+        peak_mb=peak_mb(),
         before=before,
         after=after,
         shut_down=ended & before.workers,

@@ -12,6 +12,7 @@ from functools import partial
 import psutil
 from cryptography import x509
 
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.experiments.renewals import PatientTraffic
 from pytest_deploycheck.outcome import Blocked
@@ -50,6 +51,17 @@ class Issued:
     renewed_s: float | None
     traffic: TimeLine | None
     log: str
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """The requests from the first certificate on."""
+        if self.traffic is None or self.issued_s is None:
+            return []
+        issued_at = self.start.began + self.issued_s
+        moments = [(self.start.began, "the start"), (issued_at, "the first certificate")]
+        moments += [(issued_at + self.renewed_s, "the second one")] if self.renewed_s else []
+        path = self.stack.config.requests.live
+        return [around("requests around the renewal", {f"GET {path}": self.traffic.answers}, moments)]
 
 
 @lane(Lane.ISSUE)

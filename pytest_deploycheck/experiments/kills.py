@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.probes.inside.deploycheck_mark import EXIT_SIGNAL
 from pytest_deploycheck.probes.logs import NewLines
@@ -23,6 +24,7 @@ class Killed:
     Attributes:
         stack: the stack it happened to.
         steps: what was done.
+        act: the last of it, in short.
         at: ``time.monotonic()`` of the act.
         victims: the processes that were ended.
         before, after: the app's processes.
@@ -35,6 +37,7 @@ class Killed:
 
     stack: Stack
     steps: tuple[str, ...]
+    act: str
     at: float
     victims: frozenset[int]
     before: Processes
@@ -49,6 +52,15 @@ class Killed:
     def new_workers(self) -> frozenset[int]:
         """Workers that were not there before."""
         return self.after.workers - self.before.workers
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """The requests around the act."""
+        whole = self.running and not self.strays and len(self.after.workers) >= len(self.before.workers)
+        moments = [(self.at, self.act)]
+        moments += [(self.at + self.recovered_s, "all workers are back")] if whole else []
+        path = self.stack.config.requests.read
+        return [around(f"requests around {self.act}", {f"GET {path}": self.traffic.answers}, moments)]
 
     def describe(self) -> str:
         """Say what was seen, for a message."""
@@ -66,9 +78,7 @@ def kill_worker(workshop: Workshop) -> Killed:
     stack = workshop.for_kills.steady()
     before = stack.processes()
     victim = frozenset({min(before.workers)})
-    return _end(
-        workshop, stack, before, victim, lambda: kill(victim), f"SIGKILL to worker {describe(victim)}"
-    )
+    return _end(workshop, stack, before, victim, lambda: kill(victim), "SIGKILL to one worker")
 
 
 @lane(Lane.KILLS)
@@ -76,7 +86,7 @@ def kill_server(workshop: Workshop) -> Killed:
     """SIGKILL all processes that the manager itself has started for the app."""
     stack = workshop.for_kills.steady()
     before = stack.processes()
-    act = f"SIGKILL to the manager's own child: {describe(before.servers)}"
+    act = "SIGKILL to the server"
     return _end(workshop, stack, before, before.servers, lambda: kill(before.servers), act)
 
 
@@ -86,7 +96,7 @@ def exit_cleanly(workshop: Workshop) -> Killed:
     stack = workshop.for_kills.steady()
     before = stack.processes()
     victim = frozenset({min(before.servers)})
-    act = f"exit with status 0 of the manager's own child: {describe(victim)}"
+    act = "exit of the server with status 0"
     return _end(workshop, stack, before, victim, lambda: kill(victim, EXIT_SIGNAL), act)
 
 
@@ -95,8 +105,8 @@ def _end(
     stack: Stack,
     before: Processes,
     victims: frozenset[int],
-    act: Callable[[], None],
-    step: str,
+    end: Callable[[], None],
+    act: str,
 ) -> Killed:
     """Act under steady traffic and watch until the app is whole again.
 
@@ -120,14 +130,15 @@ def _end(
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         log = NewLines(stack.log_files)
-        at = time.monotonic()
-        act()
+        step, at = f"{act}: {describe(victims)}", time.monotonic()
+        end()
         after, running = wait_for(look, whole, deadline_s=workshop.for_kills.patience_s)
         recovered_s = time.monotonic() - at
         traffic.wait_for_good(10, deadline_s=2)
     return Killed(
         stack=stack,
         steps=(f"{traffic.clients} connections sent requests to {stack.config.requests.read}", step),
+        act=act,
         at=at,
         victims=victims,
         before=before,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from dataclasses import dataclass
 
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments.migrations import Migrations
 from pytest_deploycheck.experiments.starts import Refusal, watch_refusal
 from pytest_deploycheck.outcome import NotVerified
@@ -56,18 +58,30 @@ class FailedStep:
     """A new release with a broken revision was started on the database of the running one.
 
     Attributes:
+        at: ``time.monotonic()`` of its start.
         start: what its start did.
         schema_before, schema_after: of the database.
         version_before, version_after: the revision that Alembic has noted.
         traffic: requests to the running release meanwhile.
     """
 
+    at: float
     start: Refusal
     schema_before: dict[str, str]
     schema_after: dict[str, str]
     version_before: str | None
     version_after: str | None
     traffic: TimeLine
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """The running release's requests."""
+        moments = [
+            (self.at, "start of the broken release"),
+            (self.at + self.start.took_s, "it is refused" if self.start.refused else "it is not refused"),
+        ]
+        answers = {"to the running release": self.traffic.answers}
+        return [around("requests around a broken release", answers, moments)]
 
     @property
     def half_applied(self) -> list[str]:
@@ -97,11 +111,13 @@ def start_broken_release(workshop: Workshop, stack: Stack, migrations: Migration
     try:
         with SteadyTraffic(stack.entry, stack.config.requests.read, clients=2) as traffic:
             traffic.wait_for_good(4)
+            at = time.monotonic()
             start = watch_refusal(release, f"the previous steps fail at revision {BROKEN_REVISION}")
             traffic.wait_for_good(4, deadline_s=3)
     finally:
         end(release)
     return FailedStep(
+        at=at,
         start=start,
         schema_before=schema,
         schema_after=database.schema(stack.copy),

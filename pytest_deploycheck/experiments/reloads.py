@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import NotApplicable
 from pytest_deploycheck.probes.processes import Processes, kill
@@ -33,6 +34,7 @@ class Reloaded:
         stack: the stack it happened to.
         steps: what was done.
         finished: the project's reload command.
+        at: ``time.monotonic()`` when it began.
         took_s: how long it took until all workers were new and as many as before, in seconds.
         before, after: the app's processes.
         releases: by worker, the number of the release that it says it runs; None = the old one.
@@ -42,11 +44,21 @@ class Reloaded:
     stack: Stack
     steps: tuple[str, ...]
     finished: Finished
+    at: float
     took_s: float
     before: Processes
     after: Processes
     releases: dict[int, int | None]
     traffic: TimeLine
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """The requests around the release."""
+        all_new = not self.after.workers & self.before.workers
+        moments = [(self.at, self.finished.command)]
+        moments += [(self.at + self.took_s, "all workers are new")] if all_new else []
+        path = self.stack.config.requests.read
+        return [around("requests around the new release", {f"GET {path}": self.traffic.answers}, moments)]
 
     def describe(self) -> str:
         """Say what was seen, for a message."""
@@ -89,6 +101,7 @@ def bring_new_release(workshop: Workshop) -> Reloaded:
             f"a changed module {module_name(stack.copy)}, and {command}",
         ),
         finished=finished,
+        at=at,
         took_s=took_s,
         before=before,
         after=after,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable
 from pytest_deploycheck.probes.http import Answer, timed
@@ -31,6 +32,7 @@ class Renewed:
         stack: where.
         steps: what was done.
         hook: the project's hook; None if it declares none.
+        at: ``time.monotonic()`` when the files had been replaced.
         served_s: seconds until new connections got the new certificate; None = not in time.
         slow: a request that was in flight.
         traffic: requests over connections that were open before, and stay open as long as the proxy lets them.
@@ -39,9 +41,22 @@ class Renewed:
     stack: Stack
     steps: tuple[str, ...]
     hook: Finished | None
+    at: float
     served_s: float | None
     slow: Answer
     traffic: TimeLine
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """The requests around the renewal."""
+        moments = [(self.at, "new certificate")]
+        if self.served_s is not None:
+            moments.append((self.at + self.served_s, "it is served"))
+        answers = {
+            f"GET {self.stack.config.requests.live}": self.traffic.answers,
+            f"a request that takes {SLOW_REQUEST_S:.0f} s": [self.slow],
+        }
+        return [around("requests around the renewal", answers, moments)]
 
 
 class PatientTraffic(SteadyTraffic):
@@ -89,6 +104,7 @@ def renew_certificate(workshop: Workshop) -> Renewed:
             f"renewal_hook: {config.renewal_hook}" if hook else "no renewal_hook is set",
         ),
         hook=hook,
+        at=at,
         served_s=served_s,
         slow=slow.answer(),
         traffic=traffic.time_line,

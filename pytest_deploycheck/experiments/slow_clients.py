@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes.http import Answer, timed
@@ -62,6 +63,12 @@ class Slowed:
     slowest_s: dict[str, float]
     others: TimeLine
     among_bodies: AmongBodies
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """The requests of the others."""
+        title = f"requests of others, while {sum(self.connected.values())} clients were slow"
+        return [around(title, {f"GET {self.stack.config.requests.live}": self.others.answers}, [])]
 
 
 @lane(Lane.GENTLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.probes.events import SHUT_DOWN
 from pytest_deploycheck.probes.http import Answer, is_good, timed
@@ -52,6 +53,13 @@ class Stopped:
     proxy_before: int | None
     proxy_after: int | None
     health: dict[str, Health]
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """The requests around the stop."""
+        moments = [(self.at, "stop"), (self.at + self.took_s, "the manager is done")]
+        answers = {"in flight at the stop": [self.slow], "while it was down": [self.while_down]}
+        return [around("requests around the stop", answers, moments)]
 
 
 @dataclass(frozen=True, kw_only=True)

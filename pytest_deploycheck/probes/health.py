@@ -11,6 +11,7 @@ from types import TracebackType
 
 import httpx2
 
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.probes.http import Answer, Entry
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.line import Line
@@ -97,6 +98,17 @@ class UnderLoad:
     health: TimeLine
     by_worker: dict[int, TimeLine]
     afterwards: Answer
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """Health, to the public and in each worker, and the slow requests."""
+        answers = {
+            "health, to the public": self.health.answers,
+            **{f"health, in worker {pid}": line.answers for pid, line in self.by_worker.items()},
+            "slow requests": self.heavy.answers,
+        }
+        begin = min((one.start for one in self.heavy.answers), default=None)
+        return [around("requests while there are too many", answers, [], begin=begin, refusals=True)]
 
     @property
     def served(self) -> TimeLine:

@@ -110,11 +110,16 @@ def held(pids: Iterable[int], events: Events) -> dict[int, int]:
 
 def proportional(pids: Iterable[int]) -> int:
     """Return what processes occupy together, in bytes: quick, and too little where neighbours run the same files."""
-    total = 0
+    return sum(shares(pids).values())
+
+
+def shares(pids: Iterable[int]) -> dict[int, int]:
+    """Return each process's share of what they occupy, in bytes; those that are gone are left out."""
+    found = {}
     for pid in pids:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            total += _rollup(pid, "Pss", "SwapPss")
-    return total
+            found[pid] = _rollup(pid, "Pss", "SwapPss")
+    return found
 
 
 def _rollup(pid: int, *names: str) -> int:

@@ -29,8 +29,9 @@ class TimeLine:
         return tuple(answer for answer in self.answers if not answer.ok)
 
     def longest_gap_s(self) -> float:
-        """Return the longest time without a good answer, in seconds."""
+        """Return the longest time without a good answer, up to the last request, in seconds."""
         ends = sorted(answer.end for answer in self.answers if answer.ok)
+        ends += [max(answer.end for answer in self.answers)] if ends else []
         return max((later - earlier for earlier, later in itertools.pairwise(ends)), default=0.0)
 
     def percentile_s(self, percent: float) -> float:

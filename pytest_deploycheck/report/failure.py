@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 
-from pytest_deploycheck.check import Check
-from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.outcome import Result
 
 WIDTH = 110
 LABEL_WIDTH = 10
-LOG_LINES = 3
 
 
-def render(record: Check, steps: list[str], happened: str, stack: Stack | None) -> str:
-    """Return the failure block of one check, secrets masked."""
+def render(result: Result, log: str) -> str:
+    """Return the failure block of one check; all texts are masked already, for masking cannot see what was cut."""
     rows = [
-        ("done", "\n".join([record.act, *steps])),
-        ("expected", record.expect),
-        ("happened", happened),
+        ("done", "\n".join(result.done)),
+        ("expected", result.expected),
+        ("happened", result.seen),
+        ("state", result.state),
+        ("log", _shortened(log)),
+        *(("fix", str(advice)) for advice in result.advice),
+        ("fix", result.fix),
+        ("learn", result.learn),
     ]
-    if stack is not None:
-        rows.append(("state", stack.state()))
-        rows.append(("log", _shortened(stack.log_tail(LOG_LINES))))
-        rows += [("fix", str(advice)) for advice in stack.advice(record.id)]
-    rows.append(("fix", record.fix))
-    rows.append(("learn", record.url))
-    promise = f"{record.id}: {record.title}"
-    return masked("\n".join([promise, *(_row(label, text) for label, text in rows if text)]), stack)
+    promise = f"{result.id}: {result.title}"
+    return "\n".join([promise, *(_row(label, text) for label, text in rows if text)])
 
 
 def _shortened(log: str) -> str:
@@ -40,14 +36,3 @@ def _row(label: str, text: str) -> str:
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, WIDTH - LABEL_WIDTH) or [""]]
     indent = " " * LABEL_WIDTH
     return f"{label:<{LABEL_WIDTH}}" + f"\n{indent}".join(lines)
-
-
-def masked(text: str, stack: Stack | None) -> str:
-    """Replace the values of secret settings, which logs may repeat."""
-    if stack is None:
-        return text
-    for name in stack.config.secrets:
-        value = stack.config.env.get(name, "")
-        if len(value) >= 4:
-            text = re.sub(re.escape(value), f"<{name}>", text)
-    return text

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TypeVar
 
 import pytest
 
+from pytest_deploycheck.charts import to_json
 from pytest_deploycheck.check import Check, Concept
 from pytest_deploycheck.config import Config
-from pytest_deploycheck.outcome import Evidence, Note, NotRun, Result, Status
-from pytest_deploycheck.report import failure
+from pytest_deploycheck.masking import all_masked, masked
+from pytest_deploycheck.outcome import Note, NotRun, Result, Status
+from pytest_deploycheck.report import failure, github
+from pytest_deploycheck.report.baseline import Baseline
+from pytest_deploycheck.report.document import Report
+from pytest_deploycheck.report.log_excerpts import cut, last_lines
+from pytest_deploycheck.report.verdicts import Verdict, is_observed, verdict_of
 from pytest_deploycheck.stacks.protocol import Stack, StackError
 from pytest_deploycheck.workshop import Workshop
 
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What all checks of a concept say together: ``covered`` only if each of them was observed, or does not apply."""
-
-    concept: Concept
-    verdict: str
-    passed: int
-    total: int
+T = TypeVar("T")
+BRIEF_LOG_LINES = 3
 
 
 class Results:
@@ -42,9 +44,7 @@ class Results:
         assert isinstance(stack, dict)
         if stack:
             self.parts, self.relocated = stack["parts"], stack["relocated"]
-        status, evidence = Status(str(content["status"])), content["evidence"]
-        fields = {**content, "status": status, "evidence": Evidence(str(evidence)) if evidence else None}
-        result = Result(**fields)  # type: ignore[arg-type]
+        result = Result.from_json(content)
         self._results[result.id] = result
 
     @property
@@ -55,24 +55,23 @@ class Results:
 
     def verdicts(self) -> list[Verdict]:
         """Return the verdict of each concept; ``not_tried`` where no check ran."""
-        return [self._verdict(concept) for concept in Concept]
+        return [verdict_of(concept, self.all) for concept in Concept]
 
-    def _verdict(self, concept: Concept) -> Verdict:
-        relevant = [
-            result
-            for result in self.all
-            if result.concept == concept.slug and result.status not in (Status.NOT_APPLICABLE, Status.WARNED)
-        ]
-        observed = [result for result in relevant if is_observed(result)]
-        if not relevant:
-            verdict = "not_tried"
-        elif len(observed) == len(relevant):
-            verdict = "covered"
-        else:
-            verdict = (
-                "failed" if any(result.status is Status.FAILED for result in relevant) else "not_covered"
-            )
-        return Verdict(concept=concept, verdict=verdict, passed=len(observed), total=len(relevant))
+    def report(self, duration_s: float, baseline: Baseline | None) -> Report:
+        """Return all that is known of the run."""
+        return Report(
+            project=self.config.project,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=version("pytest-deploycheck"),
+            stack=self.parts,
+            workers=self.config.workers,
+            domain=self.config.domain,
+            duration_s=round(duration_s, 3),
+            timings=self.timings,
+            relocated=self.relocated,
+            checks=self.all,
+            changes=baseline.changes(self.all) if baseline else None,
+        )
 
     def is_bad(self, *, strict: bool) -> bool:
         """Tell whether the run must fail, also though no check failed.
@@ -85,11 +84,6 @@ class Results:
         if strict:
             return not all(is_observed(result) for result in ran)
         return not any(result.status in (Status.PASSED, Status.WARNED) for result in ran)
-
-
-def is_observed(result: Result) -> bool:
-    """Tell whether a check passed because it happened."""
-    return result.status is Status.PASSED and result.evidence is Evidence.OBSERVED
 
 
 def attach(
@@ -106,14 +100,7 @@ def attach(
     arguments = getattr(item, "funcargs", {})
     note = arguments.get("note", Note())
     stack = getattr(arguments.get("experiment"), "stack", workshop.gentle.current)
-    status, detail = _status_of(call)
-    if status is Status.FAILED:
-        detail = failure.render(record, _steps(arguments, note), detail, stack)
-    if record.id in config.waivers:
-        status, detail = _waived(record, status, detail, config.waivers[record.id])
-    elif record.should and status is Status.FAILED:
-        status = Status.WARNED
-    _tell_pytest(report, status, detail)
+    status, seen = _status_of(call)
     result = Result(
         id=record.id,
         concept=record.concept.slug,
@@ -121,12 +108,29 @@ def attach(
         status=status,
         evidence=note.evidence if status is Status.PASSED else None,
         duration_s=round(call.duration, 3),
-        detail=detail,
+        detail=seen,
         measurements=note.measurements,
+        done=[record.act, *_collected(arguments, "steps", note.steps)],
+        expected=record.expect,
+        seen=seen,
+        state=stack.state() if stack and status is Status.FAILED else "",
+        log=_log(arguments, stack, status),
+        fix=record.fix,
+        advice=stack.advice(record.id) if stack else [],
+        learn=record.url,
+        charts=[to_json(chart) for chart in _collected(arguments, "charts", note.charts)],
     )
+    # Plain values: pytest-xdist sends them. Masked before anything is cut or written anywhere.
+    content = all_masked(json.loads(json.dumps(asdict(result), default=str)), config)
+    judged = _judged(Result.from_json(content), record, config, stack)
+    _tell_pytest(report, judged)
+    _record_properties(report, item, judged)
     report.deploycheck = {  # type: ignore[attr-defined]
-        **json.loads(json.dumps(asdict(result), default=str)),  # plain values: pytest-xdist sends them
-        "stack": _stack_record(stack),
+        **content,
+        "status": judged.status,
+        "evidence": judged.evidence,
+        "detail": judged.detail,
+        "stack": all_masked(_stack_record(stack), config),
     }
 
 
@@ -150,33 +154,62 @@ def _status_of(call: pytest.CallInfo[None]) -> tuple[Status, str]:
     return Status.FAILED, f"{type(error).__name__}: {error} (at {entry.path}:{entry.lineno + 1})"
 
 
-def _steps(arguments: dict[str, object], note: Note) -> list[str]:
-    """Collect what was done: by the check, and by the experiments that it got as fixtures."""
-    shared = [
-        step for value in arguments.values() for step in getattr(value, "steps", ()) if value is not note
-    ]
-    return [*shared, *note.steps]
+def _collected(arguments: dict[str, object], name: str, of_check: list[T]) -> list[T]:
+    """Collect the steps or charts of the experiments that a check got as fixtures, and its own."""
+    of_experiments: list[T] = []
+    for key, value in arguments.items():
+        if key != "note":
+            # Of several attempts the last one counts.
+            of_experiments += getattr(value[-1] if isinstance(value, list) and value else value, name, ())
+    return [*of_experiments, *of_check]
 
 
-def _waived(record: Check, status: Status, detail: str, reason: str) -> tuple[Status, str]:
-    if status is Status.FAILED:
-        return Status.WAIVED, f"waived: {reason}"
-    if status is Status.PASSED:
-        return (
-            Status.FAILED,
-            f"{record.id} passes, but is waived ({reason}): remove it from [tool.deploycheck.waivers]",
-        )
-    return status, detail
+def _log(arguments: dict[str, object], stack: Stack | None, status: Status) -> dict[str, list[str]]:
+    """Return the log lines that tell of a failure, or of what an experiment did."""
+    if stack and status is Status.FAILED:
+        return last_lines(stack)
+    told = getattr(arguments.get("experiment"), "log", ())
+    lines = told.splitlines() if isinstance(told, str) else list(told)
+    return {"new lines meanwhile": cut(lines, stack.config)} if stack and lines else {}
 
 
-def _tell_pytest(report: pytest.TestReport, status: Status, detail: str) -> None:
-    if status is Status.PASSED:
+def _judged(result: Result, record: Check, config: Config, stack: Stack | None) -> Result:
+    """Return the result as pytest and its readers get it: a failure in full words, maybe waived, maybe a warning."""
+    failed = result.status is Status.FAILED
+    reason = config.waivers.get(record.id)
+    if reason is not None and failed:
+        return replace(result, status=Status.WAIVED, detail=f"waived: {reason}")
+    if reason is not None and result.status is Status.PASSED:
+        said = f"{record.id} passes, but is waived ({reason}): remove it from [tool.deploycheck.waivers]"
+        return replace(result, status=Status.FAILED, evidence=None, detail=said)
+    if failed:
+        log = masked(stack.log_tail(BRIEF_LOG_LINES), config) if stack else ""
+        detail = failure.render(result, log)
+        result = replace(result, detail=github.harmless(detail) if github.is_running() else detail)
+        return replace(result, status=Status.WARNED) if record.should else result
+    return result
+
+
+def _tell_pytest(report: pytest.TestReport, result: Result) -> None:
+    if result.status is Status.PASSED:
         return
-    if status is Status.FAILED:
-        report.outcome, report.longrepr, report.when = "failed", detail, "call"
+    if result.status is Status.FAILED:
+        report.outcome, report.longrepr, report.when = "failed", result.detail, "call"
         return
     path, line, _ = report.location
-    report.outcome, report.longrepr = "skipped", (path, line or 0, f"{status}: {detail}")
+    report.outcome, report.longrepr = "skipped", (path, line or 0, f"{result.status}: {result.detail}")
+
+
+def _record_properties(report: pytest.TestReport, item: pytest.Item, result: Result) -> None:
+    """Let JUnit files tell which check a test case is, and what rests on what."""
+    properties = {
+        "deploycheck_id": result.id,
+        "deploycheck_concept": result.concept,
+        "deploycheck_status": result.status,
+        "deploycheck_evidence": result.evidence or "none",
+    }
+    item.user_properties += [(name, str(value)) for name, value in properties.items()]
+    report.user_properties = list(item.user_properties)
 
 
 def _stack_record(stack: Stack | None) -> dict[str, object]:

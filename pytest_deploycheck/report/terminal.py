@@ -8,7 +8,9 @@ import pytest
 
 from pytest_deploycheck.outcome import Status
 from pytest_deploycheck.report import timings
-from pytest_deploycheck.report.results import Results, Verdict, is_observed
+from pytest_deploycheck.report.delivery import Delivery
+from pytest_deploycheck.report.results import Results
+from pytest_deploycheck.report.verdicts import Verdict, is_observed
 
 BAR_WIDTH = 20
 COLOURS = {"covered": "green", "failed": "red", "not_covered": "yellow", "not_tried": "yellow"}
@@ -28,7 +30,9 @@ def word_for(status: str) -> tuple[str, str, str]:
     return WORDS[Status(status)]
 
 
-def write_summary(reporter: pytest.TerminalReporter, results: Results, options: argparse.Namespace) -> None:
+def write_summary(
+    reporter: pytest.TerminalReporter, results: Results, delivery: Delivery, options: argparse.Namespace
+) -> None:
     """Write the deployment section."""
     if not results.all:
         if not options.collectonly:
@@ -51,8 +55,17 @@ def write_summary(reporter: pytest.TerminalReporter, results: Results, options: 
                 reporter.line(f"           {first_line}")
     for line in timings.lines(results.timings, results.all) if results.timings else ():
         reporter.line(f"  {line}")
-    if options.deploycheck_report:
-        reporter.line(f"report: {options.deploycheck_report}/report.json")
+    changes = delivery.changes
+    if changes:
+        reporter.line(f"  since {changes.baseline}: {'' if changes.told else 'no change'}")
+        for name, ids in changes.told:
+            reporter.line(f"    {name:<20} {', '.join(ids)}", red=name == "newly failing")
+    for file in delivery.files:
+        reporter.line(f"report: {file}")
+    for line in delivery.annotations:
+        reporter.write_line(line)
+    for problem in delivery.problems:
+        reporter.line(f"error: {problem}", red=True)
 
 
 def _write_bar(reporter: pytest.TerminalReporter, verdict: Verdict) -> None:
