@@ -11,7 +11,7 @@ TOOL = @command -v "$(PYTHON)" >/dev/null || { \
 VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs generate picture environment
+.PHONY: help demo test lint audit docs generate picture environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -27,6 +27,10 @@ lint: environment  ## ruff, mypy, and whether the generated texts are up to date
 	@$(VENV) -m ruff format --check .
 	@$(VENV) -m mypy
 	@$(VENV) tools/generate.py --check
+
+audit: environment  ## weaknesses in the plugin (bandit) and in the workflows (zizmor)
+	@$(VENV) -m bandit --quiet --configfile pyproject.toml --recursive pytest_deploycheck tools
+	@.venv/bin/zizmor --quiet --offline .github
 
 docs: environment  ## build the course into build/site
 	@NO_MKDOCS_2_WARNING=1 $(VENV) -m mkdocs build --strict --quiet --site-dir build/site

@@ -59,13 +59,18 @@ def record_of(item: pytest.Item) -> Check | None:
 
 
 def add_checks(config: pytest.Config) -> None:
-    """Make the session collect the anchor; node ids of checks are pasted back as arguments."""
+    """Make the session collect the anchor; node ids of checks are pasted back as arguments.
+
+    Where a folder around the anchor is collected anyway, it is not named once more: pytest 8 would forget the folder.
+    """
     anchor = str(config.rootpath / ANCHOR)
     translated = [
         anchor + arg.removeprefix(ROOT_ID) if arg.startswith(f"{ROOT_ID}::") else arg for arg in config.args
     ]
     asked_for_checks = translated != config.args or any(Path(arg).name == ANCHOR for arg in config.args)
-    config.args[:] = translated if asked_for_checks else [*config.args, anchor]
+    folders = [config.invocation_params.dir / arg for arg in config.args]
+    is_collected = any(config.rootpath.is_relative_to(folder.resolve()) for folder in folders)
+    config.args[:] = translated if asked_for_checks or is_collected else [*config.args, anchor]
 
 
 def in_running_order(items: list[pytest.Item], *, checks_first: bool) -> list[pytest.Item]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_deploycheck import checks, collect, databases, distribution, fixtures
+from pytest_deploycheck import collect, databases, distribution, fixtures
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.config import Config, ConfigError
 from pytest_deploycheck.reader import load
@@ -44,7 +44,6 @@ def start_session(config: pytest.Config) -> None:
     session = DeploycheckSession(config, settings, delivery)
     config.pluginmanager.register(session, "deploycheck-session")
     config.pluginmanager.register(fixtures, "deploycheck-fixtures")
-    pytest.register_assert_rewrite(checks.__name__)
     collect.add_checks(config)
 
 

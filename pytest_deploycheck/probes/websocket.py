@@ -80,7 +80,8 @@ def _handshake(entry: Entry, path: str, key: str) -> bytes:
 
 def _is_proof(header: str, key: str) -> bool:
     name, _, value = header.partition(":")
-    proof = base64.b64encode(hashlib.sha1(f"{key}{GUID}".encode()).digest()).decode()  # noqa: S324  (RFC 6455)
+    digest = hashlib.sha1(f"{key}{GUID}".encode(), usedforsecurity=False).digest()  # RFC 6455
+    proof = base64.b64encode(digest).decode()
     return (name.lower(), value.strip()) == ("sec-websocket-accept", proof)
 
 

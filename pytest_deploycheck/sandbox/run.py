@@ -135,9 +135,13 @@ class Run:
 
 
 def _short_temporary_folder() -> Path:
-    """Return where temporary files go; the kernel allows 107 bytes for the path of a unix socket in it."""
+    """Return where temporary files go; the kernel allows 107 bytes for the path of a unix socket in it.
+
+    Others may write there, but not into the run's own folder in it, which has mode 0700.
+    """
     folder = Path(tempfile.gettempdir())
-    return folder if len(str(folder)) < LONGEST_TEMPORARY_FOLDER else Path("/tmp")  # noqa: S108  (0700 below it)
+    usual = Path("/tmp")  # noqa: S108  # nosec B108
+    return folder if len(str(folder)) < LONGEST_TEMPORARY_FOLDER else usual
 
 
 @dataclass(frozen=True)

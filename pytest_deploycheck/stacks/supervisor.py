@@ -8,7 +8,7 @@ import http.client
 import re
 import shlex
 import subprocess
-import xmlrpc.client
+import xmlrpc.client  # nosec B411
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -87,7 +87,7 @@ def test_selection_that_selects_nothing(project: pytest.Pytester) -> None:
 
 
 def test_selection_by_id_prefix_and_concept(project: pytest.Pytester) -> None:
-    """IDs, prefixes and concepts may be mixed; own tests stay."""
+    """IDs, prefixes and concepts may be mixed; own tests stay; pytest has nothing to warn of."""
     result = run(
         project, "--deploycheck", "--collect-only", "-q", "--deploycheck-select=rst002,MEM,replication"
     )
@@ -98,6 +98,7 @@ def test_selection_by_id_prefix_and_concept(project: pytest.Pytester) -> None:
     assert "deploycheck::memory::" in ids
     assert "deploycheck::replication::" in ids
     assert "deploycheck::https::" not in ids
+    assert "warning" not in ids
 
 
 def test_pytests_own_selection_works(project: pytest.Pytester) -> None:
