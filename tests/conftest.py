@@ -32,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run all checks on all broken projects, not only those that the record can touch; takes hours",
     )
     parser.addoption(
+        "--labs-all",
+        action="store_true",
+        help="break, mend wrongly and mend the project of each lab, not only of a few; takes most of an hour",
+    )
+    parser.addoption(
         "--testssl", action="store_true", help="let testssl.sh look at each proxy, which takes minutes"
     )
 

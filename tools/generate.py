@@ -1,4 +1,4 @@
-"""Write what README.md and docs/ take from the code: the list of checks, each check's paragraph, the report's schema.
+"""Write what README.md and docs/ take from the code: checks, their paragraphs, labs, the report's schema.
 
 `--check` writes nothing and fails when something is stale. In both modes each check must have its heading in
 its concept's chapter, and each heading without a check must be marked as planned.
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_deploycheck.check import Check
+    from pytest_deploycheck.labs.lab import Lab
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = ("https", "startup", "restarts", "replication", "memory", "previous_steps", "resources")
-LIST_BEGIN, LIST_END = "<!-- checks:begin -->", "<!-- checks:end -->"
 PLANNED = "*Planned.*"
 SECTION = re.compile(
     r"^### (?P<id>[A-Z]+\d+): (?P<title>.+) \{#(?P=id)\}\n(?P<body>.*?)(?=^#{1,3} |\Z)",
@@ -37,6 +37,13 @@ def checks_of_the_plugin() -> list[Check]:
         return all_checks()
     except ImportError as error:
         raise StepError(f"error: the checks cannot be listed: {error}") from None
+
+
+def labs_of_the_plugin() -> Sequence[Lab]:
+    """Return every lab that the plugin has."""
+    from pytest_deploycheck.labs.lab import all_labs
+
+    return all_labs()
 
 
 def as_sentence(text: str) -> str:
@@ -59,11 +66,36 @@ def list_of_checks(checks: Iterable[Check]) -> str:
 
 def with_list(readme: str, checks: Iterable[Check]) -> str:
     """Return the README with the present list between its markers."""
-    head, begin, rest = readme.partition(LIST_BEGIN)
-    _, end, tail = rest.partition(LIST_END)
+    return between(readme, "README.md", "checks", list_of_checks(checks))
+
+
+def between(text: str, name: str, what: str, content: str) -> str:
+    """Return the text of a file with something new between its two marker lines."""
+    first, last = f"<!-- {what}:begin -->", f"<!-- {what}:end -->"
+    head, begin, rest = text.partition(first)
+    _, end, tail = rest.partition(last)
     if not (begin and end):
-        raise StepError(f"error: README.md needs the lines {LIST_BEGIN} and {LIST_END}")
-    return f"{head}{begin}\n{list_of_checks(checks)}\n{end}{tail}"
+        raise StepError(f"error: {name} needs the lines {first} and {last}")
+    return f"{head}{begin}\n{content}\n{end}{tail}"
+
+
+def list_of_labs(labs: Iterable[Lab]) -> str:
+    """Return a table of labs."""
+    lines = ["| Lab | | Minutes | Fits projects with |", "|---|---|---|---|"]
+    for lab in labs:
+        needs = "; ".join(" or ".join(wanted) for wanted in lab.needs.values()) or "any answers"
+        lines.append(f"| {lab.title} | `{lab.name}` | {lab.minutes} | {needs} |")
+    return "\n".join(lines)
+
+
+def all_lists_of_labs(labs: Sequence[Lab]) -> str:
+    """Return a heading and a table for each concept."""
+    parts = []
+    for concept in dict.fromkeys(lab.concept for lab in labs):
+        table = list_of_labs(lab for lab in labs if lab.concept is concept)
+        parts.append(f"### {concept.title}\n\nChapter: [{concept.title}]({concept.slug}.md)\n\n{table}")
+    minutes = sum(lab.minutes for lab in labs)
+    return f"\n{len(labs)} labs, {minutes // 60} hours and {minutes % 60} minutes.\n\n" + "\n\n".join(parts) + "\n"
 
 
 def paragraph(check: Check) -> str:
@@ -118,10 +150,15 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
     """Return the files as they should be, and what a program cannot put right."""
     files = {root / "README.md": with_list((root / "README.md").read_text(encoding="utf-8"), checks)}
     problems = []
+    labs = labs_of_the_plugin()
+    page = root / "docs" / "labs.md"
+    files[page] = between(page.read_text(encoding="utf-8"), "docs/labs.md", "labs", all_lists_of_labs(labs))
     for name in CHAPTERS:
         path = root / "docs" / f"{name}.md"
         of_chapter = [check for check in checks if check.concept.slug == name]
-        files[path] = with_paragraphs(path.read_text(encoding="utf-8"), of_chapter)
+        text = with_paragraphs(path.read_text(encoding="utf-8"), of_chapter)
+        table = list_of_labs(lab for lab in labs if lab.concept.slug == name)
+        files[path] = between(text, f"docs/{name}.md", "labs", f"\n{table}\n")
         problems += problems_of(name, files[path], of_chapter)
     schema = "report.schema.json"
     files[root / "docs" / schema] = (root / "pytest_deploycheck/report" / schema).read_text(encoding="utf-8")

@@ -31,13 +31,18 @@ def test_the_wheel_has_the_plugin_and_nothing_else(built: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "pytest_deploycheck").rglob("*.py")}
     assert modules <= set(names)
     assert "pytest_deploycheck/py.typed" in names
+    labs = {str(path.relative_to(ROOT)) for path in (ROOT / "pytest_deploycheck/labs").glob("*/*.*")}
+    assert {name for name in labs if name.endswith((".toml", ".patch"))} <= set(names)
 
 
-def test_the_wheel_registers_the_plugin(built: Path) -> None:
-    """pytest finds it by its entry point."""
+def test_the_wheel_registers_the_plugin_and_the_command(built: Path) -> None:
+    """pytest finds the plugin by its entry point; installers make the command."""
     wheel = zipfile.ZipFile(next(built.glob("*.whl")))
     entry_points = wheel.read("pytest_deploycheck-0.1.0.dist-info/entry_points.txt").decode()
-    assert entry_points.strip() == "[pytest11]\ndeploycheck = pytest_deploycheck.plugin"
+    assert entry_points.strip() == (
+        "[console_scripts]\ndeploycheck = pytest_deploycheck.commands:main\n\n"
+        "[pytest11]\ndeploycheck = pytest_deploycheck.plugin"
+    )
 
 
 def test_the_wheel_names_its_requirements_and_licence(built: Path) -> None:

@@ -1,0 +1,68 @@
+"""``deploycheck lab``: your own project is broken in a real way, and you mend it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_deploycheck.labs.workbench import Workbench
+
+DESCRIPTION = """\
+A lab breaks the project that you are in, on a git branch of its own, and tells a symptom, as a colleague would.
+You find the fault and mend it; `check` says when the deployment is whole again, by behaviour.
+"""
+EPILOG = """\
+the way through a lab:
+  deploycheck lab list                     what there is, by concept
+  deploycheck lab start exit-code-zero     your files are now broken, on the branch lab/exit-code-zero
+  deploycheck lab check --watch            is it mended? again after each save
+  deploycheck lab hint                     four of them; only the last one gives the fix away
+  deploycheck lab leave                    back to your branch; the next start goes on where you were
+  deploycheck lab reset                    back to your branch; the next start begins anew
+
+Nothing that you wrote is lost: what is not committed is committed to the lab's branch before it is left, and a tree
+that is not clean is refused.
+"""
+
+Command = Callable[["Workbench", argparse.Namespace], int]
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the subcommand and those below it."""
+    raw = argparse.RawDescriptionHelpFormatter
+    text = "labs: your project is broken in a real way, and you mend it"
+    parser = commands.add_parser(
+        "lab", help=text, description=DESCRIPTION, epilog=EPILOG, formatter_class=raw
+    )
+    below = parser.add_subparsers(metavar="COMMAND", title="commands", required=True)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        made = below.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        made.set_defaults(run=_run, command=name)
+        return made
+
+    command("list", "list the labs by concept, and whether they fit this project")
+    command("start", "break the project, on a branch of its own").add_argument("name", metavar="NAME")
+    check = command("check", "run the lab's checks, and say what is still red")
+    check.add_argument(
+        "--watch", action="store_true", help="run them again after each save, until they are green"
+    )
+    command("hint", "show the next hint, after those that you have seen")
+    command("diff", "show what you have changed since the lab began")
+    command("leave", "go back to the branch that you came from; the attempt is saved")
+    command(
+        "reset", "go back to the branch that you came from, and begin anew next time; the attempt is kept"
+    )
+    command("solve", "put the solution in the place of your changes, which are saved before")
+    command("status", "show what is open, and what you have solved")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pytest_deploycheck.labs import desk
+    from pytest_deploycheck.labs.workbench import Workbench
+
+    command: Command = desk.COMMANDS[arguments.command]
+    return command(Workbench(Path.cwd()), arguments)

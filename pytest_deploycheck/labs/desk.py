@@ -1,0 +1,181 @@
+"""The commands of ``deploycheck lab``: what a learner reads."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pytest_deploycheck.check import Concept
+from pytest_deploycheck.labs import trial, watch
+from pytest_deploycheck.labs.lab import all_labs, find
+from pytest_deploycheck.labs.progress import now
+from pytest_deploycheck.labs.text import Pen, waiting
+from pytest_deploycheck.labs.workbench import Current, Workbench
+
+pen = Pen()
+
+
+def list_labs(bench: Workbench, _: argparse.Namespace) -> int:
+    """All labs, by concept."""
+    for concept in Concept:
+        pen.head(concept.title)
+        for lab in (lab for lab in all_labs() if lab.concept is concept):
+            pen.row(lab.name, f"{lab.minutes} min  {lab.title}", _mark(bench, lab.name))
+            if reason := bench.why_not(lab):
+                pen.row("", f"does not fit: {reason}")
+    pen.say("\nBegin with: deploycheck lab start NAME")
+    return 0
+
+
+def _mark(bench: Workbench, name: str) -> str:
+    attempt = bench.progress.attempts.get(name)
+    if attempt is None:
+        return ""
+    return "green" if attempt.solved else "open"
+
+
+def start(bench: Workbench, arguments: argparse.Namespace) -> int:
+    """Break the project, and tell the symptom."""
+    lab = find(arguments.name)
+    is_new = bench.start(lab)
+    current = bench.require_current()
+    pen.head(f"{lab.title}  ({lab.concept.title}, about {lab.minutes} minutes)")
+    pen.text(lab.symptom)
+    where = "Your files are broken now" if is_new else "You go on where you were"
+    pen.say(f"\n{where}, on the branch lab/{lab.name}; {current.attempt.origin} is as it was.")
+    pen.say("Is it mended? deploycheck lab check --watch     Stuck? deploycheck lab hint")
+    return 0
+
+
+def check(bench: Workbench, arguments: argparse.Namespace) -> int:
+    """Run the lab's checks once, or again after each save until they are green."""
+    current = bench.require_current()
+    while True:
+        seen = watch.look(bench.repository)
+        if _check_once(bench, current):
+            return 0
+        if not arguments.watch:
+            return 1
+        pen.say("\nWaiting until you save a file; Ctrl-C ends it.")
+        changed = watch.wait_for_change(bench.repository, seen)
+        pen.say(f"\nChanged: {', '.join(changed[:3])}{' …' if len(changed) > 3 else ''}")
+
+
+def _check_once(bench: Workbench, current: Current) -> bool:
+    lab, attempt = current.lab, current.attempt
+    with waiting(f"{lab.title}: running {', '.join(lab.checks)}") as tick:
+        findings = trial.run(bench.project.root, lab.checks, tick)
+    attempt.checks += 1
+    is_green = all(finding.is_green for finding in findings) and len(findings) == len(lab.checks)
+    if is_green and attempt.solved is None:
+        attempt.solved = now()
+    bench.progress.save()
+    for finding in findings:
+        pen.verdict(finding)
+        if not finding.is_green:
+            pen.text(lab.says.get(finding.id, ""), indent=4)
+            pen.text(f"Seen: {finding.happened}", indent=4)
+    if is_green:
+        _show_victory(current)
+    else:
+        pen.say(f"\nNot yet. {_hints_left(current)}")
+    return is_green
+
+
+def _show_victory(current: Current) -> None:
+    lab = current.lab
+    pen.head(f"{lab.title}: mended")
+    pen.text(lab.victory)
+    for why in lab.false_fixes.values():
+        pen.text(f"What does not help: {why}")
+    pen.say(
+        f"\nBack to {current.attempt.origin}: deploycheck lab leave     The next one: deploycheck lab list"
+    )
+
+
+def _hints_left(current: Current) -> str:
+    left = len(current.lab.hints) - current.attempt.hints
+    return (
+        f"Hints left: {left}, with: deploycheck lab hint" if left else "The solution: deploycheck lab solve"
+    )
+
+
+def hint(bench: Workbench, _: argparse.Namespace) -> int:
+    """Show the hints so far, and one more."""
+    current = bench.require_current()
+    lab, attempt = current.lab, current.attempt
+    attempt.hints = min(attempt.hints + 1, len(lab.hints))
+    bench.progress.save()
+    for number, text in enumerate(lab.hints[: attempt.hints], 1):
+        pen.head(f"Hint {number} of {len(lab.hints)}")
+        pen.text(text)
+    pen.say(f"\n{_hints_left(current)}")
+    return 0
+
+
+def diff(bench: Workbench, _: argparse.Namespace) -> int:
+    """Show the learner's changes."""
+    changes = bench.difference(colour=sys.stdout.isatty())
+    pen.say(changes or "You have changed nothing yet.")
+    return 0
+
+
+def leave(bench: Workbench, _: argparse.Namespace) -> int:
+    """Go back."""
+    name = bench.require_current().lab.name
+    origin, saved = bench.leave()
+    pen.say(f"Back on {origin}." + (f" Your changes are committed on lab/{name}." if saved else ""))
+    pen.say(f"To go on: deploycheck lab start {name}")
+    return 0
+
+
+def reset(bench: Workbench, _: argparse.Namespace) -> int:
+    """Go back, and forget where the learner was."""
+    name = bench.require_current().lab.name
+    origin, kept = bench.reset()
+    pen.say(f"Back on {origin}." + (f" Your attempt is kept on the branch {kept}." if kept else ""))
+    pen.say(f"To begin anew: deploycheck lab start {name}")
+    return 0
+
+
+def solve(bench: Workbench, _: argparse.Namespace) -> int:
+    """Show the solution, in the files."""
+    current = bench.require_current()
+    saved = bench.solve()
+    if saved:
+        pen.say("Your changes are committed, before the solution: git log shows them.\n")
+    pen.say(bench.difference(colour=sys.stdout.isatty()))
+    pen.say(
+        f"This is the solution of {current.lab.name}, in your files now. deploycheck lab check explains it."
+    )
+    return 0
+
+
+def status(bench: Workbench, _: argparse.Namespace) -> int:
+    """Show the progress over all labs."""
+    attempts = bench.progress.attempts
+    for concept in Concept:
+        labs = [lab for lab in all_labs() if lab.concept is concept]
+        solved = sum(1 for lab in labs if lab.name in attempts and attempts[lab.name].solved)
+        pen.head(f"{concept.title}: {solved} of {len(labs)}")
+        for lab in labs:
+            if attempt := attempts.get(lab.name):
+                when = f"solved {attempt.solved[:10]}" if attempt.solved else "open"
+                shown = ", solution shown" if attempt.solution_shown else ""
+                pen.row(lab.name, f"{when}, {attempt.hints} hints, {attempt.checks} checks{shown}")
+    current = bench.current
+    pen.say(f"\nOpen now: {current.lab.name}" if current else "\nNo lab is open. See: deploycheck lab list")
+    return 0
+
+
+COMMANDS = {
+    "list": list_labs,
+    "start": start,
+    "check": check,
+    "hint": hint,
+    "diff": diff,
+    "leave": leave,
+    "reset": reset,
+    "solve": solve,
+    "status": status,
+}
