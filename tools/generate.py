@@ -95,7 +95,8 @@ def all_lists_of_labs(labs: Sequence[Lab]) -> str:
         table = list_of_labs(lab for lab in labs if lab.concept is concept)
         parts.append(f"### {concept.title}\n\nChapter: [{concept.title}]({concept.slug}.md)\n\n{table}")
     minutes = sum(lab.minutes for lab in labs)
-    return f"\n{len(labs)} labs, {minutes // 60} hours and {minutes % 60} minutes.\n\n" + "\n\n".join(parts) + "\n"
+    sum_of_all = f"{len(labs)} labs, {minutes // 60} hours and {minutes % 60} minutes."
+    return "\n" + "\n\n".join([sum_of_all, *parts]) + "\n"
 
 
 def paragraph(check: Check) -> str:
