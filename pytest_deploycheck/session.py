@@ -160,7 +160,8 @@ class DeploycheckSession:
             self.config.workeroutput[TIMINGS] = self.results.timings  # type: ignore[attr-defined]
             return
         strict = bool(self.config.option.deploycheck_strict)
-        if session.exitstatus == pytest.ExitCode.OK and self.results.is_bad(strict=strict):
+        is_bad = self.results.is_bad(strict=strict) and not self.config.option.collectonly
+        if session.exitstatus == pytest.ExitCode.OK and is_bad:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self.delivery.deliver(self.results.report(self.clock.wall_s, self.delivery.baseline))
         if self.delivery.problems and session.exitstatus == pytest.ExitCode.OK:

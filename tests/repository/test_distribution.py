@@ -10,6 +10,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from environment import find_installer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +63,62 @@ def test_the_source_distribution_builds_everywhere(built: Path) -> None:
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert {"LICENSE", "README.md", "pyproject.toml", "pytest_deploycheck/plugin.py"} <= set(names)
     assert [name for name in names if "{" in name] == []
+
+
+PROJECT = {
+    "pyproject.toml": '[project]\nname = "x"\nversion = "1"\n[tool.deploycheck]\ndomain = "example.com"\n',
+    "supervisord.conf": "[supervisord]\n",
+    "test_own.py": "def test_own():\n    pass\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("distribution", "resolution"), [("*.whl", "highest"), ("*.tar.gz", "lowest-direct")]
+)
+def test_it_installs_into_a_clean_environment(
+    built: Path, tmp_path: Path, distribution: str, resolution: str
+) -> None:
+    """The wheel with the newest dependencies, and the source distribution with the oldest, bring all that a run needs.
+
+    All modules of the checks are imported, and no warning is given.
+    """
+    installer = find_installer()
+    if installer.uv is None:
+        pytest.skip("uv is needed, to choose the oldest dependencies")
+    environment, project = tmp_path / "environment", tmp_path / "project"
+    installer.create(environment)
+    archive = next(built.glob(distribution))
+    installer.install(environment, ["--resolution", resolution, str(archive)], cwd=tmp_path)
+    project.mkdir()
+    for name, text in PROJECT.items():
+        (project / name).write_text(text, encoding="utf-8")
+    command = [
+        environment / "bin/python",
+        "-W",
+        "error",
+        "-m",
+        "pytest",
+        "--deploycheck",
+        "--collect-only",
+        "-q",
+    ]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "deploycheck::resources::check_" in done.stdout
+    assert "test_own.py::test_own" in done.stdout
+    assert "warning" not in done.stdout
+
+
+def test_a_users_checks_are_type_checked(tmp_path: Path) -> None:
+    """mypy reads the plugin's annotations where it is installed: ``py.typed`` is in effect."""
+    (tmp_path / "own.py").write_text(
+        "from pytest_deploycheck.outcome import Note\n\n"
+        "def look(note: Note) -> list[int]:\n    return note.steps\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "own.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert 'got "list[str]", expected "list[int]"' in done.stdout, done.stdout
 
 
 def test_the_plugin_costs_nothing_without_the_flag() -> None:
