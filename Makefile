@@ -39,9 +39,11 @@ docs: environment  ## build the course into build/site
 generate: environment  ## renew what README.md and docs/ take from the code
 	@$(VENV) tools/generate.py
 
-picture: environment  ## draw docs/terminal.svg from a run in the project that `make demo` made
+picture: environment  ## draw the pictures of the docs from a run in the project that `make demo` made
 	@$(VENV) tools/terminal_picture.py docs/terminal.svg --cwd $(DEMO)/notes_api --title "pytest --deploycheck" \
-		-- .venv/bin/python -m pytest --deploycheck
+		-- .venv/bin/python -m pytest --deploycheck --deploycheck-report report
+	@$(VENV) tools/report_picture.py $(DEMO)/notes_api/report/report.html docs/report.png header '#stack'
+	@$(VENV) tools/report_picture.py tests/report/recorded/broken.json docs/report-release.png '#RST009 figure'
 
 environment:  ## make or renew .venv only
 	$(TOOL) tools/environment.py --installer $(INSTALLER) dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,12 @@ from pytest_deploycheck import proxies
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
 from pytest_deploycheck.sandbox.run import ProjectCopy
+
+
+def pytest_configure() -> None:
+    """Keep what the tests' own runs say off the page of the CI job that runs the tests."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        os.environ.pop(name, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -72,7 +72,8 @@ def main() -> int:
         code = run([python, "-m", "pytest", *arguments], cwd=project, env=clean_environment())
     say("")
     say(f"project  {project}")
-    say(f"report   {project / 'report'}")
+    page = project / "report" / "report.html"
+    say(f"report   {page}" if page.exists() else "report   none was written")
     result = "passed" if code == 0 else f"not passed (exit code {code})"
     say(f"result   {result}, {time.monotonic() - start:.0f} s in all")
     return code

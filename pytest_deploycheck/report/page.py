@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -88,10 +88,8 @@ def _header(report: Report) -> Markup:
     everything = report.covered == len(Concept)
     tone = "bad" if failed else "good" if everything else "weak"
     parts = " + ".join(report.stack.values()) or "no stack could be run"
-    counts = [
-        f"{len(list(found))} {status.replace('_', ' ')}"
-        for status, found in itertools.groupby(sorted(str(one.status) for one in report.checks))
-    ]
+    found = Counter(result.status for result in report.checks)
+    counts = [f"{found[status]} {status.replace('_', ' ')}" for status in Status if found[status]]
     facts = [parts, report.domain, f"{report.duration_s:.0f} s", _date(report.created_at)]
     return element(
         "header",
