@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import FloatRect, Page
 
 LARGEST = 150 * 1024
-MARGIN = 24
+MARGIN = 10
 
 
 def area_of(page: Page, selectors: list[str]) -> FloatRect:

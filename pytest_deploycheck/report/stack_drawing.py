@@ -112,21 +112,23 @@ def _narrow(
     tones: dict[Concept, str],
     said: str,
 ) -> Markup:
-    width, x = 340, 24
-    ys = [8, 150, 262, 374, 546]
-    frame = element("rect", x=2, y=100, width=width - 4, height=408, rx=12, class_="frame")
-    body: list[Markup] = [frame, _label(manager, "process manager", x, 124)]
-    body += _row_of_pills((Concept.STARTUP, Concept.RESTARTS), tones, right=width - 12, y=108)
-    body += _row_of_pills((Concept.RESOURCES,), tones, right=width - 12, y=474)
-    body.append(element("text", "CPU, memory, files, disk", x=x, y=490, class_="role"))
+    # The parts are one below the other at the left; what is said of them is at the right.
+    width, x, right = 340, 24, 24 + BOX + 34
+    ys = [8, 216, 328, 440, 634]
+    frame = element("rect", x=2, y=90, width=width - 4, height=506, rx=12, class_="frame")
+    body: list[Markup] = [frame, _label(manager, "", right, 118)]
+    body.append(element("text", "process manager", x=right, y=136, class_="role"))
+    body += [_pill(Concept.STARTUP, tones, right, 146), _pill(Concept.RESTARTS, tones, right, 176)]
+    body.append(element("text", "CPU, memory, disk", x=right, y=544, class_="role"))
+    body.append(_pill(Concept.RESOURCES, tones, right, 556))
     for index, part in enumerate([client, *managed, last]):
         if index:
             body.append(_arrow_down(x + BOX / 2, ys[index - 1] + BOX_HEIGHT, ys[index], part.link))
         body.append(_box(part, x, ys[index]))
         for row, concept in enumerate(part.concepts):
             top = ys[index] + (BOX_HEIGHT - PILL_HEIGHT - 30 * (len(part.concepts) - 1)) / 2
-            body.append(_pill(concept, tones, x + BOX + 34, top + 30 * row))
-    return _svg(body, width, 616, said, "narrow")
+            body.append(_pill(concept, tones, right, top + 30 * row))
+    return _svg(body, width, 704, said, "narrow")
 
 
 def _svg(body: Sequence[Markup], width: int, height: int, said: str, class_: str) -> Markup:
