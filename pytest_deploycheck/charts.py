@@ -18,6 +18,8 @@ MOST_REQUESTS = 240
 # Slow is what took so many times as long as the middle one, and more than what nobody feels.
 SLOW_TIMES = 5
 SLOW_FLOOR_S = 0.3
+# What is said right where the app is not up, by the proxy or by nobody.
+NOT_UP = (502, 503, 504, "ConnectError", "ConnectTimeout", "ReadError", "ReadTimeout", "RemoteProtocolError")
 
 Request = tuple[float, float, int | str]
 Point = tuple[float, float]
@@ -34,7 +36,7 @@ class RequestChart:
         moments: what happened when, in seconds. The first event is at 0; what was before it is negative.
         slow_s: by what they were, how long a request takes that counts as slow, in seconds.
         left_out: by what they were, how many more good requests there were.
-        refusals: whether a refusal (503, 429) is a right answer here.
+        expected: by what they were, statuses and errors that are right answers here, though not good ones.
     """
 
     KIND: ClassVar = "requests"
@@ -43,7 +45,7 @@ class RequestChart:
     moments: list[Moment] = field(default_factory=list)
     slow_s: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
-    refusals: bool = False
+    expected: dict[str, list[int | str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +133,7 @@ def around(
     moments: Sequence[tuple[float, str]],
     *,
     begin: float | None = None,
-    refusals: bool = False,
+    expected: Mapping[str, Sequence[int | str]] | None = None,
 ) -> RequestChart:
     """Make a chart of timed requests.
 
@@ -140,7 +142,7 @@ def around(
         answers: by what they are, the requests.
         moments: what happened at which ``time.monotonic()``.
         begin: what is taken for 0; the first of the moments by default.
-        refusals: whether a refusal is a right answer.
+        expected: see ``RequestChart``.
     """
     lanes = {name: sorted(found, key=lambda one: one.start) for name, found in answers.items()}
     starts = [one.start for found in lanes.values() for one in found]
@@ -156,7 +158,7 @@ def around(
         moments=[(round(at - zero, 3), text) for at, text in sorted(moments)],
         slow_s=slow_s,
         left_out={name: len(lanes[name]) - len(found) for name, found in kept.items()},
-        refusals=refusals,
+        expected={name: list(statuses) for name, statuses in (expected or {}).items()},
     )
 
 

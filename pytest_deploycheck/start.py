@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_deploycheck.charts import NOT_UP, RequestChart, around
 from pytest_deploycheck.outcome import Blocked
-from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.http import Answer
 from pytest_deploycheck.sandbox.ports import holder, listener
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.stacks.protocol import Stack
@@ -31,6 +33,7 @@ class Start:
         version_when_ready, version_when_alive: the database's revision at these moments.
         exit_status: of the start command, if it ended.
         log: its last lines.
+        asked: what was asked meanwhile, by path.
     """
 
     stack: Stack
@@ -42,6 +45,7 @@ class Start:
     version_when_ready: str | None
     exit_status: int | None
     log: str
+    asked: Mapping[str, Sequence[Answer]]
 
     @property
     def served(self) -> bool:
@@ -52,6 +56,15 @@ class Start:
     def patience_s(self) -> float:
         """How long to wait for this stack to recover: slow machines get more time, in seconds."""
         return max(RECOVERY_DEADLINE_S, 5 * (self.ready_s or 0))
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """What was asked, from the start command on."""
+        seen = [(0.0, "the start command"), (self.alive_s, "alive"), (self.ready_s, "ready")]
+        moments = [(self.began + t, name) for t, name in seen if t is not None]
+        answers = {f"GET {path}": found for path, found in self.asked.items()}
+        expected = dict.fromkeys(answers, NOT_UP)
+        return [around("requests from the start command on", answers, moments, expected=expected)]
 
     def describe(self) -> str:
         """Say what happened, for a message."""
@@ -80,13 +93,14 @@ def start_and_watch(
     began = time.monotonic()
     process = stack.start(extra, folder=folder, terminal=terminal, command=command)
     requests = stack.config.requests
+    asked: defaultdict[str, list[Answer]] = defaultdict(list)
     alive_s = ready_s = None
     read = version_alive = version_ready = None
     while time.monotonic() - began < deadline_s:
-        if is_good(stack.entry.status(requests.ready, timeout_s=5)):
+        if _ask(stack, requests.ready, asked):
             ready_s = time.monotonic() - began
             read, version_ready = stack.entry.status(requests.read), _version(stack)
-        if alive_s is None and is_good(stack.entry.status(requests.live, timeout_s=5)):
+        if alive_s is None and _ask(stack, requests.live, asked):
             alive_s = time.monotonic() - began
             version_alive = _version(stack)
         if ready_s is not None or _has_ended(stack, process.poll()) or stack.has_given_up():
@@ -105,7 +119,17 @@ def start_and_watch(
         version_when_ready=version_ready,
         exit_status=process.poll(),
         log=stack.log_tail(),
+        asked=asked,
     )
+
+
+def _ask(stack: Stack, path: str, asked: defaultdict[str, list[Answer]]) -> bool:
+    """Tell whether the answer is good, and note it."""
+    began = time.monotonic()
+    status = stack.entry.status(path, timeout_s=5)
+    answer = Answer(began, time.monotonic(), status)
+    asked[path].append(answer)
+    return answer.ok
 
 
 def _has_ended(stack: Stack, exit_status: int | None) -> bool:

@@ -208,7 +208,10 @@ def check_alive_and_ready_are_different(stack: Stack, note: Note) -> None:
     """Take the database away, and give it back."""
     entry, requests = stack.entry, stack.config.requests
     before = stack.processes()
-    with SteadyTraffic(entry, requests.live, clients=1) as liveness:
+    with (
+        SteadyTraffic(entry, requests.live, clients=1) as liveness,
+        SteadyTraffic(entry, requests.ready, clients=1) as readiness,
+    ):
         taken = time.monotonic()
         with stack.database.away(stack.copy):
             away = wait_for(lambda: entry.status(requests.ready), lambda status: status == 503, deadline_s=5)
@@ -216,7 +219,8 @@ def check_alive_and_ready_are_different(stack: Stack, note: Note) -> None:
         given = time.monotonic()
         back = wait_for(lambda: entry.status(requests.ready), is_good, deadline_s=10)
     moments = [(taken, "the database is taken away"), (given, "it is given back")]
-    note.drew(around("requests around it", {f"GET {requests.live}": liveness.time_line.answers}, moments))
+    answers = {"liveness": liveness.time_line.answers, "readiness": readiness.time_line.answers}
+    note.drew(around("requests without the database", answers, moments, expected={"readiness": [503]}))
     note.did(
         f"readiness said {away} without the database and {back} with it; liveness: {liveness.time_line.summary()}"
     )

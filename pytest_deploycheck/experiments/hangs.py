@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from pytest_deploycheck.charts import BarChart
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.experiments.late import LateDatabase, start_before_database
 from pytest_deploycheck.experiments.starts import served
@@ -37,6 +38,15 @@ class Hung:
     before: Processes
     after: Processes
     recovered: bool
+
+    @property
+    def charts(self) -> list[BarChart]:
+        """How long each of them was there."""
+        bars = {act: {"there": round(gone_s, 1)} for act, gone_s in self.gone_s.items() if gone_s is not None}
+        limit = self.stack.config.hang_timeout_s
+        title = "how long a worker that hangs is there"
+        chart = BarChart(title=title, unit="s", bars=bars, limit=limit, limit_name="hang_timeout_s")
+        return [chart] if bars else []
 
 
 @lane(Lane.LATE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pytest_deploycheck.charts import RequestChart
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.probes.quiet import Quiet
 from pytest_deploycheck.probes.wait import wait_for
@@ -28,6 +29,7 @@ class LateDatabase:
         stack: the stack; it goes on running if it serves, for the next experiment of this lane.
         steps: what was done.
         start: what was seen from the start command on.
+        arrived_s: when the database came, in seconds from the start command on; None if it ended before.
         running: whether the manager said in the end that all runs.
         state: what the manager said.
     """
@@ -35,8 +37,15 @@ class LateDatabase:
     stack: Stack
     steps: tuple[str, ...]
     start: Start
+    arrived_s: float | None
     running: bool
     state: str
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """What was asked, from the start command on."""
+        arrival = [(round(self.arrived_s, 3), "the database comes")] if self.arrived_s else []
+        return [replace(chart, moments=sorted([*chart.moments, *arrival])) for chart in self.start.charts]
 
 
 @lane(Lane.LATE)
@@ -65,15 +74,13 @@ def start_before_database(workshop: Workshop) -> LateDatabase:
     state = stack.state()
     if not start.served:
         end(stack)
-    came = (
-        f"the database came after {arrivals[0] - start.began:.1f} s"
-        if arrivals
-        else "it ended before one came"
-    )
+    arrived_s = arrivals[0] - start.began if arrivals else None
+    came = f"the database came after {arrived_s:.1f} s" if arrived_s else "it ended before one came"
     return LateDatabase(
         stack=stack,
         steps=("the start command, with no database", came),
         start=start,
+        arrived_s=arrived_s,
         running=running,
         state=state,
     )

@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 
+from pytest_deploycheck.charts import RequestChart
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.http import is_good
@@ -56,6 +57,11 @@ class PowerCut:
     left: tuple[str, ...]
     start: Start
     hangup: Hangup | None
+
+    @property
+    def charts(self) -> list[RequestChart]:
+        """What was asked, from the start command on."""
+        return self.start.charts
 
 
 @lane(Lane.STOPS)

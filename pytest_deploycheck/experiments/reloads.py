@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from pytest_deploycheck.charts import RequestChart, around
+from pytest_deploycheck.charts import LineChart, RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import NotApplicable
 from pytest_deploycheck.probes.processes import Processes, kill
@@ -132,7 +132,7 @@ class CrashLoop:
     Attributes:
         stack: the stack it happened to.
         steps: what was done.
-        crashes: processes that ended because they could not import the app.
+        crashed: when processes ended because they could not import the app, in seconds.
         took_s: the length of the watch, in seconds.
         longest_pause_s: the longest time in which no process of the app was there.
         gave_up: whether the manager said that it tries no more.
@@ -141,11 +141,27 @@ class CrashLoop:
 
     stack: Stack
     steps: tuple[str, ...]
-    crashes: int
+    crashed: tuple[float, ...]
     took_s: float
     longest_pause_s: float
     gave_up: bool
     state: str
+
+    @property
+    def crashes(self) -> int:
+        """How many there were."""
+        return len(self.crashed)
+
+    @property
+    def charts(self) -> list[LineChart]:
+        """The crashes over time."""
+        points = [(0.0, 0.0), *((t, float(count)) for count, t in enumerate(self.crashed, start=1))]
+        points.append((max(points[-1][0], round(self.took_s, 2)), float(self.crashes)))
+        moments = [(round(self.took_s, 2), "the manager has given up")] if self.gave_up else []
+        lines = {"crashes": points}
+        return [
+            LineChart(title="crashes of the broken release", unit="crashes", lines=lines, moments=moments)
+        ]
 
 
 @lane(Lane.KILLS)
@@ -184,7 +200,7 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
     return CrashLoop(
         stack=stack,
         steps=(f"a module {module_name(stack.copy)} that cannot be imported", "SIGKILL to the server"),
-        crashes=len(crashes()),
+        crashed=tuple(round(at - began, 2) for at in crashes()),
         took_s=took_s,
         longest_pause_s=longest_pause_s,
         gave_up=gave_up,

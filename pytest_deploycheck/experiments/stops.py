@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from pytest_deploycheck.charts import RequestChart, around
+from pytest_deploycheck.charts import NOT_UP, RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.probes.events import SHUT_DOWN
 from pytest_deploycheck.probes.http import Answer, is_good, timed
@@ -59,7 +59,8 @@ class Stopped:
         """The requests around the stop."""
         moments = [(self.at, "stop"), (self.at + self.took_s, "the manager is done")]
         answers = {"in flight at the stop": [self.slow], "while it was down": [self.while_down]}
-        return [around("requests around the stop", answers, moments)]
+        expected = {"while it was down": NOT_UP}
+        return [around("requests around the stop", answers, moments, expected=expected)]
 
 
 @dataclass(frozen=True, kw_only=True)

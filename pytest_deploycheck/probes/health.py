@@ -108,7 +108,15 @@ class UnderLoad:
             "slow requests": self.heavy.answers,
         }
         begin = min((one.start for one in self.heavy.answers), default=None)
-        return [around("requests while there are too many", answers, [], begin=begin, refusals=True)]
+        return [
+            around(
+                "requests while there are too many",
+                answers,
+                [],
+                begin=begin,
+                expected={"slow requests": REFUSED},
+            )
+        ]
 
     @property
     def served(self) -> TimeLine:

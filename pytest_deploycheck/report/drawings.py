@@ -11,7 +11,6 @@ from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.report.markup import Markup, element, joined
 from pytest_deploycheck.report.plot import Plot, Scale, number
 
-REFUSALS = (503, 429)
 # A pause without a good answer is shaded from here on.
 GAP_S = 0.5
 QUICKEST_S = 0.001
@@ -54,7 +53,7 @@ def _requests(chart: RequestChart) -> Markup:
 
 
 def _lane(plot: Plot, chart: RequestChart, name: str, found: Sequence[Request]) -> Markup:
-    kinds: dict[str, list[Request]] = {"good": [], "slow": [], "refused": [], "failed": []}
+    kinds: dict[str, list[Request]] = {"good": [], "slow": [], "expected": [], "failed": []}
     for one in found:
         kinds[_kind(chart, name, one)].append(one)
     pause = _longest_pause(found) if len(found) > 2 else None
@@ -80,7 +79,7 @@ def _lane(plot: Plot, chart: RequestChart, name: str, found: Sequence[Request]) 
     marks = joined(
         *(
             plot.mark(kind, start, took, f"{kind}: {status}, {number(took)} s, at {number(start)} s")
-            for kind in ("slow", "refused", "failed")
+            for kind in ("slow", "expected", "failed")
             for start, took, status in kinds[kind]
         )
     )
@@ -110,7 +109,7 @@ def _stretches(plot: Plot, chart: RequestChart, name: str, found: Sequence[Reque
 def _kind(chart: RequestChart, name: str, request: Request) -> str:
     _, took, status = request
     if not is_good(status):
-        return "refused" if chart.refusals and status in REFUSALS else "failed"
+        return "expected" if status in chart.expected.get(name, ()) else "failed"
     return "slow" if took > chart.slow_s.get(name, took) else "good"
 
 
@@ -129,11 +128,12 @@ def _in_words(
     pause: tuple[float, float] | None,
 ) -> str:
     total = sum(map(len, kinds.values())) + chart.left_out.get(name, 0)
-    statuses = sorted({str(status) for _, _, status in kinds["failed"]})
     told = [f"{total} request{'s' if total != 1 else ''}"]
-    told.append(f"{len(kinds['failed'])} failed" + (f" ({', '.join(statuses)})" if statuses else ""))
-    if kinds["refused"]:
-        told.append(f"{len(kinds['refused'])} refused")
+    told.append(
+        f"{len(kinds['failed'])} failed" + (f" ({_statuses(kinds['failed'])})" if kinds["failed"] else "")
+    )
+    if kinds["expected"]:
+        told.append(f"{len(kinds['expected'])} as expected here ({_statuses(kinds['expected'])})")
     if kinds["slow"]:
         told.append(f"{len(kinds['slow'])} slower than {number(chart.slow_s[name])} s")
     if pause:
@@ -141,12 +141,16 @@ def _in_words(
     return ", ".join(told)
 
 
+def _statuses(found: Sequence[Request]) -> str:
+    return ", ".join(sorted({str(status) for _, _, status in found}))
+
+
 def _request_legend(chart: RequestChart) -> Markup:
     shown = {_kind(chart, name, one) for name, found in chart.requests.items() for one in found}
     names = {
         "good": "good",
         "slow": "slow",
-        "refused": "refused (503, 429)",
+        "expected": "not good, but right here",
         "failed": "failed",
     }
     left_out = sum(chart.left_out.values())

@@ -14,7 +14,7 @@ from pytest_deploycheck.report.markup import Markup, element, joined
 
 SHAPES = {
     "failed": "M-4-4L4 4M-4 4L4-4",
-    "refused": "M0-5L5 0L0 5L-5 0Z",
+    "expected": "M0-5L5 0L0 5L-5 0Z",
     "slow": "M0-5L5 4H-5Z",
 }
 STRETCHED = 1000

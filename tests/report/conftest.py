@@ -27,7 +27,7 @@ FIXED = frozenset(
 )
 
 # Their keys are names of the project's: files, paths, processes.
-NAMED = frozenset({"log", "requests", "slow_s", "left_out", "lines", "bars", "shares"})
+NAMED = frozenset({"log", "requests", "slow_s", "left_out", "expected", "lines", "bars", "shares"})
 
 
 @pytest.fixture

@@ -136,12 +136,12 @@ def test_drawn_requests_are_those_that_were_sent() -> None:
         },
         moments=[(0.5, "kill")],
         slow_s={"a": 1.0},
-        refusals=True,
+        expected={"a": [503]},
     )
     drawn = figure(to_json(chart))
     assert drawn.count("h0") == 20
-    assert [drawn.count(f'class="mark {kind}"') for kind in ("failed", "refused", "slow")] == [1, 1, 1]
-    assert "23 requests, 1 failed (502), 1 refused, 1 slower than 1 s" in drawn
+    assert [drawn.count(f'class="mark {kind}"') for kind in ("failed", "expected", "slow")] == [1, 1, 1]
+    assert "23 requests, 1 failed (502), 1 as expected here (503), 1 slower than 1 s" in drawn
     assert ">kill</text>" in drawn
 
 
