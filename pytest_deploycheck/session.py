@@ -159,12 +159,11 @@ class DeploycheckSession:
         if distribution.is_worker(self.config):
             self.config.workeroutput[TIMINGS] = self.results.timings  # type: ignore[attr-defined]
             return
-        strict = bool(self.config.option.deploycheck_strict)
-        is_bad = self.results.is_bad(strict=strict) and not self.config.option.collectonly
-        if session.exitstatus == pytest.ExitCode.OK and is_bad:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.config.option.collectonly:  # nothing was tried: the report of an earlier run stays
+            return
         self.delivery.deliver(self.results.report(self.clock.wall_s, self.delivery.baseline))
-        if self.delivery.problems and session.exitstatus == pytest.ExitCode.OK:
+        is_bad = self.results.is_bad(strict=bool(self.config.option.deploycheck_strict))
+        if session.exitstatus == pytest.ExitCode.OK and (is_bad or self.delivery.problems):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_unconfigure(self) -> None:

@@ -54,6 +54,12 @@ def _attribute(name: str, value: Attribute) -> str:
     return f" {key}" if value is True else f' {key}="{clean(escape(_number(value)))}"'
 
 
+def prose(text: str) -> Markup:
+    """Return a text of which what stands between two ` is code."""
+    parts = re.split("`([^`\n]+)`", text)
+    return joined(*(element("code", part) if index % 2 else part for index, part in enumerate(parts)))
+
+
 def _number(value: str | float) -> str:
     """Return a number with as many digits as a drawing needs."""
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ from pytest_deploycheck.report.document import Report
 from pytest_deploycheck.report.drawings import figure
 from pytest_deploycheck.report.figures import measurements
 from pytest_deploycheck.report.icons import OF_STATUS, OF_VERDICT, icon
-from pytest_deploycheck.report.markup import Markup, element, joined
+from pytest_deploycheck.report.markup import Markup, element, joined, prose
 from pytest_deploycheck.report.verdicts import Verdict
 
 # What a check's experiment does in the background takes no time of the check's own.
@@ -72,8 +72,11 @@ def _body(result: Result) -> Markup:
     is_bad = result.status in OPEN
     rows = [
         _row("Promise", result.title),
-        _row("Done", element("ul", *(element("li", step) for step in result.done)) if result.done else None),
-        _row("Expected", result.expected),
+        _row(
+            "Done",
+            element("ul", *(element("li", prose(step)) for step in result.done)) if result.done else None,
+        ),
+        _row("Expected", prose(result.expected)),
         _row("Seen", _seen(result)),
         _row("State", result.state),
         _row("Fix", fix(result) if is_bad else None),
@@ -112,11 +115,14 @@ def fix(result: Result) -> Markup:
         element(
             "li",
             element("code", f"{advice.file}:{advice.line}" if advice.line else advice.file),
-            f" {advice.text}",
+            " ",
+            prose(advice.text),
         )
         for advice in result.advice
     ]
-    return joined(element("p", result.fix), element("ul", *places, class_="places") if places else None)
+    return joined(
+        element("p", prose(result.fix)), element("ul", *places, class_="places") if places else None
+    )
 
 
 def logs(result: Result) -> Markup | None:

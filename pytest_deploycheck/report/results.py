@@ -101,6 +101,7 @@ def attach(
     note = arguments.get("note", Note())
     stack = getattr(arguments.get("experiment"), "stack", workshop.gentle.current)
     status, seen = _status_of(call)
+    broken = stack if status is Status.FAILED else None
     result = Result(
         id=record.id,
         concept=record.concept.slug,
@@ -113,10 +114,10 @@ def attach(
         done=[record.act, *_collected(arguments, "steps", note.steps)],
         expected=record.expect,
         seen=seen,
-        state=stack.state() if stack and status is Status.FAILED else "",
+        state=broken.state() if broken else "",
         log=_log(arguments, stack, status),
         fix=record.fix,
-        advice=stack.advice(record.id) if stack else [],
+        advice=broken.advice(record.id) if broken else [],
         learn=record.url,
         charts=[to_json(chart) for chart in _collected(arguments, "charts", note.charts)],
     )

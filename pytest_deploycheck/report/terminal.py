@@ -38,6 +38,7 @@ def write_summary(
         if not options.collectonly:
             reporter.section("deployment", "=", red=True)
             reporter.line("no check ran, so nothing is known of this deployment", red=True)
+            _write_delivery(reporter, delivery)
         return
     stack = " + ".join(results.parts.values())
     reporter.section(f"deployment of {results.config.project}" + (f" ({stack})" if stack else ""), "=")
@@ -55,6 +56,11 @@ def write_summary(
                 reporter.line(f"           {first_line}")
     for line in timings.lines(results.timings, results.all) if results.timings else ():
         reporter.line(f"  {line}")
+    _write_delivery(reporter, delivery)
+
+
+def _write_delivery(reporter: pytest.TerminalReporter, delivery: Delivery) -> None:
+    """Tell what changed, and name what was written."""
     changes = delivery.changes
     if changes:
         reporter.line(f"  since {changes.baseline}: {'' if changes.told else 'no change'}")
