@@ -64,5 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from pytest_deploycheck.labs import desk
     from pytest_deploycheck.labs.workbench import Workbench
 
+    if arguments.command == "list":
+        return desk.list_labs(Path.cwd())
     command: Command = desk.COMMANDS[arguments.command]
     return command(Workbench(Path.cwd()), arguments)

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from pytest_deploycheck.check import Concept
+from pytest_deploycheck.commands.error import CommandError
 from pytest_deploycheck.labs import trial, watch
 from pytest_deploycheck.labs.lab import all_labs, find
 from pytest_deploycheck.labs.progress import now
 from pytest_deploycheck.labs.text import Pen, waiting
 from pytest_deploycheck.labs.workbench import Current, Workbench
+from pytest_deploycheck.outcome import Status
 
 pen = Pen()
 
 
-def list_labs(bench: Workbench, _: argparse.Namespace) -> int:
-    """All labs, by concept."""
+def list_labs(folder: Path) -> int:
+    """All labs, by concept; outside of a project too."""
+    bench, last = None, "Begin with: deploycheck lab start NAME"
+    try:
+        bench = Workbench(folder)
+    except CommandError as error:
+        last = f"They cannot begin here: {error}"
     for concept in Concept:
         pen.head(concept.title)
         for lab in (lab for lab in all_labs() if lab.concept is concept):
-            pen.row(lab.name, f"{lab.minutes} min  {lab.title}", _mark(bench, lab.name))
-            if reason := bench.why_not(lab):
+            attempt = bench.progress.attempts.get(lab.name) if bench else None
+            mark = ("solved" if attempt.solved else "open") if attempt else ""
+            pen.row(lab.name, f"{lab.minutes} min  {lab.title}", mark)
+            if bench and (reason := bench.why_not(lab)):
                 pen.row("", f"does not fit: {reason}")
-    pen.say("\nBegin with: deploycheck lab start NAME")
+    pen.say(f"\n{last}")
     return 0
-
-
-def _mark(bench: Workbench, name: str) -> str:
-    attempt = bench.progress.attempts.get(name)
-    if attempt is None:
-        return ""
-    return "green" if attempt.solved else "open"
 
 
 def start(bench: Workbench, arguments: argparse.Namespace) -> int:
@@ -64,17 +67,19 @@ def check(bench: Workbench, arguments: argparse.Namespace) -> int:
 def _check_once(bench: Workbench, current: Current) -> bool:
     lab, attempt = current.lab, current.attempt
     with waiting(f"{lab.title}: running {', '.join(lab.checks)}") as tick:
-        findings = trial.run(bench.project.root, lab.checks, tick)
+        results = trial.run(bench.project.root, lab.checks, tick)
     attempt.checks += 1
-    is_green = all(finding.is_green for finding in findings) and len(findings) == len(lab.checks)
+    is_green = all(result.status is Status.PASSED for result in results) and len(results) == len(lab.checks)
     if is_green and attempt.solved is None:
         attempt.solved = now()
     bench.progress.save()
-    for finding in findings:
-        pen.verdict(finding)
-        if not finding.is_green:
-            pen.text(lab.says.get(finding.id, ""), indent=4)
-            pen.text(f"Seen: {finding.happened}", indent=4)
+    for result in results:
+        pen.verdict(result)
+        if result.status is not Status.PASSED:
+            pen.text(lab.says[result.id], indent=4)
+            pen.text(
+                f"Seen: {result.seen or result.detail}", indent=4
+            )  # not the rest, which tells how it is mended
     if is_green:
         _show_victory(current)
     else:
@@ -162,14 +167,18 @@ def status(bench: Workbench, _: argparse.Namespace) -> int:
             if attempt := attempts.get(lab.name):
                 when = f"solved {attempt.solved[:10]}" if attempt.solved else "open"
                 shown = ", solution shown" if attempt.solution_shown else ""
-                pen.row(lab.name, f"{when}, {attempt.hints} hints, {attempt.checks} checks{shown}")
+                counts = f"{_counted(attempt.hints, 'hint')}, {_counted(attempt.checks, 'check')}"
+                pen.row(lab.name, f"{when}, {counts}{shown}")
     current = bench.current
     pen.say(f"\nOpen now: {current.lab.name}" if current else "\nNo lab is open. See: deploycheck lab list")
     return 0
 
 
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 COMMANDS = {
-    "list": list_labs,
     "start": start,
     "check": check,
     "hint": hint,

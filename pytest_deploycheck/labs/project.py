@@ -9,17 +9,17 @@ from pytest_deploycheck.commands.error import CommandError
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.reader import load
 
-# The first file that is there tells the answer. The files themselves, not a note of the answers: a project may have
+# The first of these that is there tells the answer. The files themselves, not a note of the answers: a project may have
 # changed since it was generated.
 SIGNS = {
-    "process_manager": (("supervisor", "deploy/supervisord.conf"),),
+    "process_manager": (("supervisor", "deploy/supervisord.conf"), ("systemd", "deploy/systemd")),
     "https_proxy": (
         ("caddy", "deploy/Caddyfile"),
         ("nginx", "deploy/nginx.conf"),
         ("traefik", "deploy/traefik.yml"),
         ("haproxy", "deploy/haproxy.cfg"),
     ),
-    "app_server": (("gunicorn", "deploy/gunicorn.conf.py"), ("uvicorn", "deploy/supervisord.conf")),
+    "app_server": (("gunicorn", "deploy/gunicorn.conf.py"), ("uvicorn", "deploy")),
 }
 
 
@@ -74,7 +74,7 @@ def answers_of(config: Config) -> dict[str, str]:
     found = {
         question: answer
         for question, signs in SIGNS.items()
-        if (answer := next((name for name, file in signs if (config.root / file).is_file()), None))
+        if (answer := next((name for name, file in signs if (config.root / file).exists()), None))
     }
     if config.database_url:
         dialect = config.database_url.partition(":")[0].partition("+")[0]

@@ -9,8 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pytest_deploycheck.labs.trial import Finding
-from pytest_deploycheck.outcome import Status
+from pytest_deploycheck.outcome import Result, Status
 
 WIDTH = 100
 NAME_WIDTH = 36
@@ -42,28 +41,25 @@ class Pen:
         print(f"\n{self._coloured(text, BOLD)}")
 
     def text(self, text: str, indent: int = 2) -> None:
-        """Write paragraphs; a line that begins with spaces is kept as it is."""
+        """Write paragraphs, with an empty line between them."""
         width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns)
         margin = " " * indent
-        for paragraph in filter(None, text.split("\n\n")):
-            if paragraph.startswith("  "):
-                print(textwrap.indent(paragraph, margin))
-            else:
-                print(
-                    textwrap.fill(
-                        " ".join(paragraph.split()), width, initial_indent=margin, subsequent_indent=margin
-                    )
-                )
+        paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+        filled = (
+            textwrap.fill(words, width, initial_indent=margin, subsequent_indent=margin)
+            for words in paragraphs
+        )
+        print("\n\n".join(filled))
 
     def row(self, name: str, text: str, mark: str = "") -> None:
         """Write a line of a list."""
-        colour = GREEN if mark == "green" else YELLOW
+        colour = GREEN if mark == "solved" else YELLOW
         print(f"  {name:<{NAME_WIDTH}}{text}{'  ' + self._coloured(mark, colour) if mark else ''}")
 
-    def verdict(self, finding: Finding) -> None:
+    def verdict(self, result: Result) -> None:
         """Write the line of a check."""
-        word, colour = WORDS[finding.status]
-        print(f"  {self._coloured(f'{word:<10}', colour)} {finding.id}  {finding.title}")
+        word, colour = WORDS[result.status]
+        print(f"  {self._coloured(f'{word:<10}', colour)} {result.id}  {result.title}")
 
 
 @contextmanager

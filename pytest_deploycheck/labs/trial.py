@@ -1,4 +1,4 @@
-"""A trial of a lab: a run of its checks, and what each of them says."""
+"""A trial of a lab: a run of its checks and nothing else."""
 
 from __future__ import annotations
 
@@ -11,40 +11,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_deploycheck.commands.error import CommandError
 from pytest_deploycheck.labs.repository import undisturbed
-from pytest_deploycheck.outcome import Status
+from pytest_deploycheck.outcome import Result
 
 LOOK_EVERY_S = 0.5
 # pytest, without what the project wants of it for its own tests.
 QUIETLY = ("-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "filterwarnings=")
-HAPPENED = re.compile(r"^happened +(?P<text>.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one check says.
-
-    Attributes:
-        happened: for a check that failed what was seen, for one that did not run why; never how it is mended.
-    """
-
-    id: str
-    title: str
-    status: Status
-    happened: str
-
-    @property
-    def is_green(self) -> bool:
-        """Whether it passed; one that was not run, or was switched off, did not."""
-        return self.status is Status.PASSED
-
-
-def run(root: Path, ids: Iterable[str], while_waiting: Callable[[float], None]) -> list[Finding]:
-    """Run some checks of a project.
+def run(root: Path, ids: Iterable[str], while_waiting: Callable[[float], None]) -> list[Result]:
+    """Run some checks of a project, and return their results.
 
     Args:
         root: the project's folder.
@@ -63,15 +42,7 @@ def run(root: Path, ids: Iterable[str], while_waiting: Callable[[float], None]) 
         checks = json.loads(report.read_text(encoding="utf-8"))["checks"] if report.exists() else []
     if not checks:
         raise CommandError(f"the checks did not run: {_last_words(output)}")
-    return [
-        Finding(
-            id=check["id"],
-            title=check["title"],
-            status=Status(check["status"]),
-            happened=_what_happened(check["detail"]),
-        )
-        for check in checks
-    ]
+    return [Result.from_json(check) for check in checks]
 
 
 def _run(command: list[str], root: Path, log: Path, while_waiting: Callable[[float], None]) -> str:
@@ -98,12 +69,6 @@ def _run(command: list[str], root: Path, log: Path, while_waiting: Callable[[flo
                 with undisturbed():
                     process.wait()
     return log.read_text(encoding="utf-8", errors="replace")
-
-
-def _what_happened(detail: str) -> str:
-    """Take out of a failure's text what was seen; the rest of it tells how it is mended."""
-    found = HAPPENED.search(detail)
-    return " ".join((found["text"] if found else detail).split())
 
 
 def _last_words(output: str) -> str:

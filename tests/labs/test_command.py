@@ -1,5 +1,6 @@
 """The command line: a learner's way through a lab, and everything that is refused."""
 
+import itertools
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +19,8 @@ from harness import make_environment
 from pytest_deploycheck.commands import main
 from pytest_deploycheck.labs import trial, watch
 from pytest_deploycheck.labs.lab import all_labs
-from pytest_deploycheck.outcome import Status
+from pytest_deploycheck.labs.repository import Repository
+from pytest_deploycheck.outcome import Result, Status
 
 NAME = "exit-code-zero"
 BREAK = "autorestart=unexpected"
@@ -64,19 +67,29 @@ def lab(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
 Lab = Callable[..., tuple[int, str]]
 
 
+def result(check_id: str, status: Status) -> Result:
+    """Return the result of a check as a report has it."""
+    return Result(
+        id=check_id,
+        concept="restarts",
+        title="a promise",
+        status=status,
+        evidence=None,
+        duration_s=0.1,
+        detail="how it is mended",
+        measurements={},
+        seen="was seen",
+    )
+
+
 @pytest.fixture
 def verdicts(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Status]]:
     """Return a list of outcomes, which the next trials take in the place of runs."""
     planned: list[dict[str, Status]] = []
 
-    def run(_root: Path, ids: tuple[str, ...], _tick: object) -> list[trial.Finding]:
+    def run(_root: Path, ids: tuple[str, ...], _tick: object) -> list[Result]:
         given = planned.pop(0)
-        return [
-            trial.Finding(
-                id=name, title="a promise", status=given.get(name, Status.PASSED), happened="was seen"
-            )
-            for name in ids
-        ]
+        return [result(name, given.get(name, Status.PASSED)) for name in ids]
 
     monkeypatch.setattr(trial, "run", run)
     return planned
@@ -106,6 +119,7 @@ def test_the_way_through_a_lab(project: Path, lab: Lab, verdicts: list[dict[str,
     assert status == 1
     assert "RED        RST003" in said
     assert "Seen: was seen" in said
+    assert "how it is mended" not in said
     assert "Hints left: 2" in said
 
     text = (project / CONF).read_text(encoding="utf-8")
@@ -173,7 +187,7 @@ def test_watch_checks_again_after_a_save(
     monkeypatch.setattr(watch, "LOOK_EVERY_S", 0.01)
     verdicts += [{"RST003": Status.FAILED}, {}]
 
-    def save(*_: object) -> list[trial.Finding]:
+    def save(*_: object) -> list[Result]:
         (project / "notes.txt").write_text("saved\n", encoding="utf-8")
         return after(*_)
 
@@ -201,8 +215,8 @@ def test_watch_checks_again_after_a_save(
         ("sed -i /autorestart/d deploy/supervisord.conf; git commit -qam x", ("start", NAME), "does not fit"),
         ("rm -rf .git", ("start", NAME), "git init"),
         ("rm -rf .git; git init -q", ("start", NAME), "nothing is committed"),
-        ("rm pyproject.toml", ("list",), "no project"),
-        ("echo '[' >> pyproject.toml", ("list",), "pyproject.toml"),
+        ("rm pyproject.toml", ("status",), "no project"),
+        ("echo '[' >> pyproject.toml", ("status",), "pyproject.toml"),
         ("mkdir .git/deploycheck; echo '[1]' > .git/deploycheck/labs.json", ("status",), "is damaged"),
         ("", ("check",), "no lab is open"),
         ("", ("hint",), "no lab is open"),
@@ -254,7 +268,7 @@ def test_one_lab_at_a_time(project: Path, lab: Lab) -> None:
 def test_without_git_it_is_named(project: Path, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line with the command that installs it."""
     monkeypatch.setenv("PATH", "/nonexistent")
-    status, said = lab("list")
+    status, said = lab("status")
     assert (status, said.count("\n")) == (2, 1)
     assert "apt-get install git" in said
 
@@ -352,3 +366,49 @@ def test_every_lab_is_listed(project: Path, lab: Lab) -> None:
     said = lab("list")[1]
     assert all(record.name in said for record in all_labs())
     assert "needs a project with database = postgresql" in said
+
+
+def test_labs_are_listed_outside_of_a_project_too(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks around sees what there is, and why it cannot begin here."""
+    monkeypatch.chdir(tmp_path)
+    status, said = lab("list")
+    assert status == 0
+    assert all(record.name in said for record in all_labs())
+    assert "They cannot begin here: " in said
+
+
+@pytest.mark.parametrize("command", [("start", NAME), ("leave",), ("reset",), ("solve",)])
+def test_ctrl_c_at_any_moment_leaves_a_sane_state(
+    project: Path, lab: Lab, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever it comes, nothing is half done: a known branch, a clean tree, and all that was written."""
+    if command[0] != "start":
+        lab("start", NAME)
+        (project / "notes.txt").write_text("what I found\n", encoding="utf-8")
+    real, calls = Repository.git, 0
+
+    def git_and_ctrl_c(*arguments: Any, **options: Any) -> str:
+        nonlocal calls
+        calls += 1
+        if calls == moment:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(Repository, "git", git_and_ctrl_c)
+    for moment in itertools.count(1):
+        here = shutil.copytree(project, project.parent / str(moment))
+        monkeypatch.chdir(here)
+        calls = 0
+        status, said = lab(*command)
+        interrupted = calls >= moment
+        assert (status, "interrupted" in said) == ((130, True) if interrupted else (0, False))
+        tree = git(here, "status", "--porcelain").strip()
+        history = git(here, "log", "--all", "--format=", "--name-only").split()
+        assert head(here) in {"main", f"lab/{NAME}"}
+        assert tree in {"", "?? notes.txt"}
+        assert command[0] == "start" or tree or "notes.txt" in history
+        if not interrupted:
+            break
+    assert moment > 3
