@@ -81,7 +81,7 @@ def between(text: str, name: str, what: str, content: str) -> str:
 
 def list_of_labs(labs: Iterable[Lab]) -> str:
     """Return a table of labs."""
-    lines = ["| Lab | | Minutes | Fits projects with |", "|---|---|---|---|"]
+    lines = ["| Lab | Name | Minutes | Fits projects with |", "|---|---|---|---|"]
     for lab in labs:
         needs = "; ".join(" or ".join(wanted) for wanted in lab.needs.values()) or "any answers"
         lines.append(f"| {lab.title} | `{lab.name}` | {lab.minutes} | {needs} |")

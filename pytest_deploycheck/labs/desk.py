@@ -81,17 +81,17 @@ def _check_once(bench: Workbench, current: Current) -> bool:
                 f"Seen: {result.seen or result.detail}", indent=4
             )  # not the rest, which tells how it is mended
     if is_green:
-        _show_victory(current)
+        _show_victory(bench, current)
     else:
         pen.say(f"\nNot yet. {_hints_left(current)}")
     return is_green
 
 
-def _show_victory(current: Current) -> None:
+def _show_victory(bench: Workbench, current: Current) -> None:
     lab = current.lab
     pen.head(f"{lab.title}: mended")
     pen.text(lab.victory)
-    for why in lab.false_fixes.values():
+    for why in lab.false_fixes_for(bench.project).values():
         pen.text(f"What does not help: {why}")
     pen.say(
         f"\nBack to {current.attempt.origin}: deploycheck lab leave     The next one: deploycheck lab list"

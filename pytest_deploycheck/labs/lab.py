@@ -1,4 +1,7 @@
-"""A lab is a folder of data: ``lab.toml``, ``break.patch``, ``fix.patch``, and ``false_fix_*.patch``."""
+"""A lab is a folder of data: ``lab.toml``, ``break.patch``, ``fix.patch``, and ``false_fix_*.patch``.
+
+Where a fault looks different with, say, each proxy, the patches are in folders named by these answers.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 
 from pytest_deploycheck.check import Concept
 from pytest_deploycheck.commands.error import CommandError
+from pytest_deploycheck.labs.project import Project
 
 FOLDER = Path(__file__).parent
 SLUG = "@slug@"  # in patches, in the place of the project's package
@@ -58,10 +62,24 @@ class Lab:
         """The IDs of the checks that ``check`` runs."""
         return (*self.red, *self.also)
 
-    def patch(self, name: str, slug: str) -> str:
-        """Return ``break``, ``fix`` or a false fix, for a project whose package is called ``slug``."""
-        text = (self.folder / f"{name}.patch").read_text(encoding="utf-8")
-        return text.replace(SLUG, slug)
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The answers for which there are patches of their own; none where the same ones fit all."""
+        return tuple(sorted(file.parent.name for file in self.folder.glob("*/break.patch")))
+
+    def patches(self, project: Project) -> dict[str, str]:
+        """Return ``break``, ``fix`` and the false fixes for a project, by name."""
+        answers = set(project.answers.values())
+        folder = next((self.folder / name for name in self.variants if name in answers), self.folder)
+        return {
+            file.stem: file.read_text(encoding="utf-8").replace(SLUG, project.slug)
+            for file in sorted(folder.glob("*.patch"))
+        }
+
+    def false_fixes_for(self, project: Project) -> dict[str, str]:
+        """Return the names of a project's false fixes, and why they do not help."""
+        found = self.patches(project)
+        return {name: why for name, why in self.false_fixes.items() if f"false_fix_{name}" in found}
 
     def missing(self, answers: Mapping[str, str]) -> dict[str, Sequence[str]]:
         """Return the needs that a project with these answers does not meet."""

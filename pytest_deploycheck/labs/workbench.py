@@ -161,7 +161,7 @@ class Workbench:
         return saved
 
     def _patched(self, lab: Lab, name: str, commit: str, message: str, parent: str | None = None) -> str:
-        patch = lab.patch(name, self.project.slug)
+        patch = lab.patches(self.project)[name]
         try:
             return self.repository.patched(commit, patch, message, parent)
         except CommandError as error:

@@ -60,7 +60,8 @@ def test_there_are_enough_labs() -> None:
 
 def test_each_folder_is_a_lab() -> None:
     """A folder that lacks its lab.toml would be lost without a word."""
-    folders = {patch.parent.name for patch in (REPOSITORY / "pytest_deploycheck/labs").glob("*/*.patch")}
+    labs = REPOSITORY / "pytest_deploycheck/labs"
+    folders = {patch.relative_to(labs).parts[0] for patch in labs.rglob("*.patch")}
     assert folders == {lab.name for lab in LABS}
 
 
@@ -86,9 +87,10 @@ def test_a_lab_is_complete(lab: Lab) -> None:
     assert all(text.strip() for text in texts)
     assert len(lab.symptom) > 200
     assert len(lab.victory) > 200
-    patches = {file.stem for file in lab.folder.glob("*.patch")}
-    assert lab.false_fixes
-    assert patches == {"break", "fix", *(f"false_fix_{name}" for name in lab.false_fixes)}
+    folders = [lab.folder / name for name in lab.variants] or [lab.folder]
+    patches = [{file.stem for file in folder.glob("*.patch")} for folder in folders]
+    assert all({"break", "fix"} < found for found in patches)
+    assert set().union(*patches) == {"break", "fix", *(f"false_fix_{name}" for name in lab.false_fixes)}
     assert re.fullmatch(r"[a-z0-9-]+", lab.name)
 
 
@@ -102,7 +104,8 @@ def test_needs_are_answers_of_the_template(lab: Lab) -> None:
 @each_lab
 def test_only_the_last_hint_gives_the_fix_away(lab: Lab) -> None:
     """No line that the fix adds stands in the symptom or in the first three hints."""
-    fix = {line for line in added(lab.patch("fix", "notes_api")) if len(line) > 12 and line[0] not in "#;"}
+    fixes = [file.read_text(encoding="utf-8") for file in lab.folder.rglob("fix.patch")]
+    fix = {line for text in fixes for line in added(text) if len(line) > 12 and line[0] not in "#;"}
     early = " ".join([lab.symptom, *lab.hints[:3]]).split()
     assert [line for line in fix if " ".join(line.split()) in " ".join(early)] == []
 
@@ -110,7 +113,7 @@ def test_only_the_last_hint_gives_the_fix_away(lab: Lab) -> None:
 @each_lab
 def test_the_patches_name_no_project(lab: Lab) -> None:
     """They are written for any name of the package, and carry nothing but changes."""
-    for file in lab.folder.glob("*.patch"):
+    for file in lab.folder.rglob("*.patch"):
         text = file.read_text(encoding="utf-8")
         assert "notes_api" not in text, file.name
         assert not re.search(r"^index ", text, re.MULTILINE), file.name
@@ -126,9 +129,10 @@ def test_each_patch_fits_each_project_whose_answers_it_needs(repositories: list[
                 continue
             fitting.add(lab.name)
             try:
-                start = repository.patched("HEAD", lab.patch("break", project.slug), "x")
-                for name in ("fix", *(f"false_fix_{name}" for name in lab.false_fixes)):
-                    repository.patched(start, lab.patch(name, project.slug), "x")
+                patches = lab.patches(project)
+                start = repository.patched("HEAD", patches.pop("break"), "x")
+                for patch in patches.values():
+                    repository.patched(start, patch, "x")
             except Exception as error:  # noqa: BLE001 - all of them are told at once
                 wrong.append(f"{lab.name} on {', '.join(project.answers.values())}: {error}")
     assert not wrong, "\n".join(wrong)
@@ -138,11 +142,12 @@ def test_each_patch_fits_each_project_whose_answers_it_needs(repositories: list[
 def test_broken_and_mended_projects_are_well_formed(repositories: list[Path], tmp_path: Path) -> None:
     """Python files compile in each state, and the mended project passes the project's own ruff."""
     for root in repositories[:2]:
-        repository, answers, slug = Repository(root), find(root).answers, find(root).slug
-        for lab in (lab for lab in LABS if not lab.missing(answers)):
-            start = repository.patched("HEAD", lab.patch("break", slug), "x")
-            for name in ("fix", *(f"false_fix_{name}" for name in lab.false_fixes)):
-                commit = repository.patched(start, lab.patch(name, slug), "x")
+        repository, project = Repository(root), find(root)
+        for lab in (lab for lab in LABS if not lab.missing(project.answers)):
+            patches = lab.patches(project)
+            start = repository.patched("HEAD", patches.pop("break"), "x")
+            for name, patch in patches.items():
+                commit = repository.patched(start, patch, "x")
                 files = repository.git("diff", "--name-only", "--diff-filter=d", "HEAD", commit).split()
                 for file in (file for file in files if file.endswith(".py")):
                     ast.parse(
@@ -150,7 +155,7 @@ def test_broken_and_mended_projects_are_well_formed(repositories: list[Path], tm
                     )
             target = tmp_path / root.parent.name / lab.name
             target.mkdir(parents=True)
-            fixed = repository.patched(start, lab.patch("fix", slug), "x")
+            fixed = repository.patched(start, patches["fix"], "x")
             archive = subprocess.run(["git", "archive", fixed], cwd=root, capture_output=True, check=True)
             subprocess.run(["tar", "-x"], cwd=target, input=archive.stdout, check=True)
     ruff = [sys.executable, "-m", "ruff", "check", "--quiet", "--no-cache", str(tmp_path)]
