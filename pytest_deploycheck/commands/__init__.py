@@ -1,4 +1,7 @@
-"""The command ``deploycheck``. Each module here is one subcommand: ``add`` declares it, and sets ``run``."""
+"""The command ``deploycheck``. Each module here is one subcommand: ``add`` declares it, and sets ``run``.
+
+One with further commands below it sets ``parser``, whose help is shown where none of these is given.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = parser()
     arguments = made.parse_args(argv)
     if not hasattr(arguments, "run"):
-        made.print_help()
+        getattr(arguments, "parser", made).print_help()
         return 2
     try:
         status = int(arguments.run(arguments))

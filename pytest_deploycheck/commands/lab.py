@@ -30,6 +30,13 @@ that is not clean is refused.
 Command = Callable[["Workbench", argparse.Namespace], int]
 
 
+CHECK_EPILOG = """\
+Only what passed is green: a check that was waived, or whose tool is missing, is not.
+
+exit status: 0 all checks of the lab are green, 1 something is red, 2 refused, 130 Ctrl-C
+"""
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the subcommand and those below it."""
     raw = argparse.RawDescriptionHelpFormatter
@@ -37,19 +44,27 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "lab", help=text, description=DESCRIPTION, epilog=EPILOG, formatter_class=raw
     )
-    below = parser.add_subparsers(metavar="COMMAND", title="commands", required=True)
+    parser.set_defaults(parser=parser)
+    below = parser.add_subparsers(metavar="COMMAND", title="commands")
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        made = below.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    def command(name: str, text: str, more: str = "") -> argparse.ArgumentParser:
+        description = f"{text[0].upper()}{text[1:]}. {more}".strip()
+        made = below.add_parser(name, help=text, description=description, formatter_class=raw)
         made.set_defaults(run=_run, command=name)
         return made
 
     command("list", "list the labs by concept, and whether they fit this project")
-    command("start", "break the project, on a branch of its own").add_argument("name", metavar="NAME")
+    start = command(
+        "start",
+        "break the project, on a branch of its own",
+        "A tree with changes that are not\ncommitted is refused. A lab that you have left goes on where you were.",
+    )
+    start.add_argument("name", metavar="NAME", help="as `deploycheck lab list` shows it")
     check = command("check", "run the lab's checks, and say what is still red")
     check.add_argument(
         "--watch", action="store_true", help="run them again after each save, until they are green"
     )
+    check.epilog = CHECK_EPILOG
     command("hint", "show the next hint, after those that you have seen")
     command("diff", "show what you have changed since the lab began")
     command("leave", "go back to the branch that you came from; the attempt is saved")

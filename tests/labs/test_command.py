@@ -305,6 +305,8 @@ def test_help_teaches_each_command(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "the way through a lab" in said
     assert "check --watch" in said
+    assert main(["lab"]) == 2
+    assert "the way through a lab" in capsys.readouterr().out
     assert main([]) == 2
     assert "doctor" in capsys.readouterr().out
 
