@@ -37,7 +37,13 @@ def test_without_the_flag_only_own_tests_run(project: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--deploycheck-select=RST", "--deploycheck-report=x", "--deploycheck-strict"]
+    "option",
+    [
+        "--deploycheck-select=RST",
+        "--deploycheck-report=x",
+        "--deploycheck-baseline=x",
+        "--deploycheck-strict",
+    ],
 )
 def test_option_without_the_flag_is_refused(project: pytest.Pytester, option: str) -> None:
     """An option that would silently do nothing is an error."""
@@ -84,6 +90,31 @@ def test_selection_that_selects_nothing(project: pytest.Pytester) -> None:
     result = run(project, "--deploycheck", "--deploycheck-select=RTS002")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines("*'RTS002' is no check ID*")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (
+            "--deploycheck-baseline=nowhere.json",
+            "--deploycheck-baseline nowhere.json: No such file or directory",
+        ),
+        ("--deploycheck-baseline=pyproject.toml", "--deploycheck-baseline pyproject.toml: no JSON"),
+        ("--deploycheck-report=test_own.py", "--deploycheck-report test_own.py: "),
+    ],
+)
+def test_a_wrong_file_is_told_before_anything_starts(
+    project: pytest.Pytester, option: str, said: str
+) -> None:
+    """One line names the option and the file."""
+    assert said in error_line(run(project, "--deploycheck", option))
+
+
+def test_where_nothing_is_tried_an_earlier_report_stays(project: pytest.Pytester) -> None:
+    """Listing the checks is no run."""
+    project.mkdir("report").joinpath("report.json").write_text("earlier")
+    assert run(project, "--deploycheck", "--collect-only", "-q", "--deploycheck-report=report").ret == 0
+    assert (project.path / "report/report.json").read_text() == "earlier"
 
 
 def test_selection_by_id_prefix_and_concept(project: pytest.Pytester) -> None:

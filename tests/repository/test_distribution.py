@@ -32,6 +32,9 @@ def test_the_wheel_has_the_plugin_and_nothing_else(built: Path) -> None:
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "pytest_deploycheck").rglob("*.py")}
     assert modules <= set(names)
     assert "pytest_deploycheck/py.typed" in names
+    assert {
+        f"pytest_deploycheck/report/{name}" for name in ("page.css", "page.js", "report.schema.json")
+    } <= set(names)
     labs = {str(path.relative_to(ROOT)) for path in (ROOT / "pytest_deploycheck/labs").glob("*/*.*")}
     assert {name for name in labs if name.endswith((".toml", ".patch"))} <= set(names)
 
