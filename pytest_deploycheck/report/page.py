@@ -5,27 +5,22 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from pytest_deploycheck.check import COURSE_URL, Concept
-from pytest_deploycheck.outcome import Result, Status
+from pytest_deploycheck.outcome import Status
 from pytest_deploycheck.report.document import Report
-from pytest_deploycheck.report.drawings import figure
-from pytest_deploycheck.report.icons import OF_STATUS, OF_VERDICT, icon
+from pytest_deploycheck.report.icons import OF_VERDICT, icon
 from pytest_deploycheck.report.markup import Markup, element, joined
-from pytest_deploycheck.report.page_checks import concept_sections, fix, words_of
+from pytest_deploycheck.report.page_checks import concept_sections
+from pytest_deploycheck.report.page_findings import changes, pictures, section, to_do
 from pytest_deploycheck.report.stack_drawing import stack_drawing
 from pytest_deploycheck.report.verdicts import Verdict
 
 STYLE = Path(__file__).with_name("page.css")
 SCRIPT = Path(__file__).with_name("page.js")
-# What tells most of a deployment, each with the charts that are shown: the rest stands at its check.
-TOLD_BY = ("RST002", "RST009", "MEM003", "RES002", "RST001", "MEM001")
-MOST_PICTURES, MOST_OF_BAD = 5, 3
-TO_DO = (Status.FAILED, Status.BLOCKED, Status.WARNED)
 SLOWEST = 8
 
 
@@ -42,7 +37,7 @@ def page(report: Report) -> str:
         element("title", f"{report.project}: {_covered(report)}"),
         element("style", style),
     )
-    sections = [section for section in _sections(report) if section]
+    sections = [part for part in _sections(report) if part]
     body = element(
         "body",
         element("a", "Skip to the content", href="#content", class_="skip"),
@@ -63,24 +58,14 @@ def _covered(report: Report) -> str:
 
 
 def _sections(report: Report) -> Iterator[Markup | None]:
-    yield _section("overview", "Overview", element("div", *map(_card, report.verdicts), class_="cards"))
-    yield _section("stack", "The stack", stack_drawing(report)) if report.stack else None
-    yield _to_do(report)
-    yield _changes(report)
-    yield _pictures(report)
-    yield _section("checks", "The checks", _filter(report), concept_sections(report))
-    yield _section("moved", "What was moved into the sandbox", _moved(report)) if report.relocated else None
-    yield _section("time", "Where the time went", _time(report)) if report.timings else None
-
-
-def _section(name: str, title: str, *content: Markup | None) -> Markup:
-    return element(
-        "section",
-        element("h2", title, id=f"{name}-title"),
-        *content,
-        id=name,
-        aria_labelledby=f"{name}-title",
-    )
+    yield section("overview", "Overview", element("div", *map(_card, report.verdicts), class_="cards"))
+    yield section("stack", "The stack", stack_drawing(report)) if report.stack else None
+    yield to_do(report)
+    yield changes(report)
+    yield pictures(report)
+    yield section("checks", "The checks", _filter(report), concept_sections(report))
+    yield section("moved", "What was moved into the sandbox", _moved(report)) if report.relocated else None
+    yield section("time", "Where the time went", _time(report)) if report.timings else None
 
 
 def _header(report: Report) -> Markup:
@@ -135,69 +120,6 @@ def _card(verdict: Verdict) -> Markup:
         href=f"#{verdict.concept.slug}",
         class_=f"card {tone}",
     )
-
-
-def _to_do(report: Report) -> Markup | None:
-    results = report.with_status(*TO_DO)
-    return _section("fix", "What to fix", *map(_problem, results)) if results else None
-
-
-def _problem(result: Result) -> Markup:
-    return element(
-        "article",
-        element(
-            "h3",
-            icon(OF_STATUS[result.status]),
-            element("a", result.id, href=f"#{result.id}"),
-            f" {result.title}",
-            element("span", words_of(result), class_="aside"),
-        ),
-        element("p", result.seen or result.detail, class_="happened"),
-        element("p", "How to mend it", class_="fix"),
-        fix(result),
-        class_=f"problem {OF_STATUS[result.status]}",
-    )
-
-
-def _changes(report: Report) -> Markup | None:
-    changes = report.changes
-    if changes is None:
-        return None
-    rows = [
-        joined(
-            element("dt", name), element("dd", *_separated(element("a", one, href=f"#{one}") for one in ids))
-        )
-        for name, ids in changes.told
-    ]
-    content = element("dl", *rows, class_="story") if rows else element("p", "Nothing has changed.")
-    return _section("changes", f"Since {Path(changes.baseline).name}", content)
-
-
-def _separated(links: Iterable[Markup]) -> list[str | Markup]:
-    return [part for link in links for part in (link, " ")]
-
-
-def _pictures(report: Report) -> Markup | None:
-    """Show what tells most; what failed comes first."""
-    by_id = {result.id: result for result in report.checks if result.charts}
-    bad = [result.id for result in by_id.values() if result.status in TO_DO]
-    chosen = list(dict.fromkeys([*bad[:MOST_OF_BAD], *(one for one in TOLD_BY if one in by_id)]))[
-        :MOST_PICTURES
-    ]
-    pictures = [
-        element(
-            "div",
-            element("p", element("a", check_id, href=f"#{check_id}"), f" {by_id[check_id].title}"),
-            _first(by_id[check_id].charts),
-            class_="picture",
-        )
-        for check_id in chosen
-    ]
-    return _section("pictures", "The run in pictures", *pictures) if pictures else None
-
-
-def _first(charts: list[dict[str, Any]]) -> Markup:
-    return figure(charts[0])
 
 
 def _filter(report: Report) -> Markup:
