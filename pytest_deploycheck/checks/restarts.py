@@ -218,6 +218,7 @@ def check_alive_and_ready_are_different(stack: Stack, note: Note) -> None:
             liveness.wait_for_any(5)
         given = time.monotonic()
         back = wait_for(lambda: entry.status(requests.ready), is_good, deadline_s=10)
+        readiness.wait_for_good(2, deadline_s=2)
     moments = [(taken, "the database is taken away"), (given, "it is given back")]
     answers = {"liveness": liveness.time_line.answers, "readiness": readiness.time_line.answers}
     note.drew(around("requests without the database", answers, moments, expected={"readiness": [503]}))

@@ -43,9 +43,12 @@ class Hung:
     def charts(self) -> list[BarChart]:
         """How long each of them was there."""
         bars = {act: {"there": round(gone_s, 1)} for act, gone_s in self.gone_s.items() if gone_s is not None}
-        limit = self.stack.config.hang_timeout_s
+        limit_s, name = (
+            self.stack.config.hang_timeout_s + MARGIN_S,
+            f"hang_timeout_s and {MARGIN_S:.0f} s more,",
+        )
         title = "how long a worker that hangs is there"
-        chart = BarChart(title=title, unit="s", bars=bars, limit=limit, limit_name="hang_timeout_s")
+        chart = BarChart(title=title, unit="s", bars=bars, limit=limit_s, limit_name=name)
         return [chart] if bars else []
 
 

@@ -155,12 +155,13 @@ class CrashLoop:
     @property
     def charts(self) -> list[LineChart]:
         """The crashes over time."""
-        points = [(0.0, 0.0), *((t, float(count)) for count, t in enumerate(self.crashed, start=1))]
+        steps = [((t, count), (t, count + 1)) for count, t in enumerate(self.crashed)]
+        points = [(0.0, 0.0), *((t, float(count)) for step in steps for t, count in step)]
         points.append((max(points[-1][0], round(self.took_s, 2)), float(self.crashes)))
         moments = [(round(self.took_s, 2), "the manager has given up")] if self.gave_up else []
         lines = {"crashes": points}
         return [
-            LineChart(title="crashes of the broken release", unit="crashes", lines=lines, moments=moments)
+            LineChart(title="how often the broken release has crashed", unit="", lines=lines, moments=moments)
         ]
 
 

@@ -41,7 +41,7 @@ def _lines(chart: LineChart) -> Markup:
         *(plot.curve(found, colours[name]) for name, found in chart.lines.items() if len(found) > 1),
         *(plot.dots(found, colours[name]) for name, found in chart.lines.items() if len(found) == 1),
     )
-    said = f"at most {number(highest)} {chart.unit}" + _of_limit(chart, highest)
+    said = f"at most {number(highest)} {chart.unit}".strip() + _of_limit(chart, highest)
     limit = Markup()
     if chart.limit is not None:
         y = plot.down(chart.limit)

@@ -20,7 +20,7 @@ GAP_S = 0.5
 QUICKEST_S = 0.001
 # A slow request is drawn at its start; if it took more of the plot than this, a line goes to its end.
 TAIL_PERCENT = 1.5
-# So few requests are drawn as long as they took, one below the other.
+# So few requests are drawn as long as they took.
 FEW = 8
 LANE_HEIGHT, ROW_HEIGHT = 104, 14
 
@@ -97,12 +97,12 @@ class Lane:
         is_few = len(self.found) <= FEW
         plot = Plot(
             x=x,
-            y=Scale(low=0.0, high=float(len(self.found)), has_ticks=False) if is_few else y,
-            height=ROW_HEIGHT * max(1, len(self.found)) if is_few else LANE_HEIGHT,
+            y=Scale(low=0.0, high=1.0, has_ticks=False) if is_few else y,
+            height=ROW_HEIGHT * max(1, len(self.rows)) if is_few else LANE_HEIGHT,
             y_unit="s",
             moments=self.chart.moments if self.is_first or is_few else (),
         )
-        curves, over = (self._rows(plot), Markup()) if is_few else (self._dots(plot), self._marks(plot))
+        curves, over = (self._stretches(plot), Markup()) if is_few else (self._dots(plot), self._marks(plot))
         heading = element("p", element("b", self.name), f" {self.in_words}", class_="lane")
         said = f"{self.chart.title}; {self.name}: {self.in_words}"
         return joined(heading, plot.draw(curves, over, said=said))
@@ -131,7 +131,19 @@ class Lane:
             )
         )
 
-    def _rows(self, plot: Plot) -> Markup:
+    @cached_property
+    def rows(self) -> list[list[Request]]:
+        """The requests in as few rows as can be without one lying over another."""
+        rows: list[list[Request]] = []
+        for one in self.found:
+            row = next((row for row in rows if row[-1][0] + row[-1][1] <= one[0]), None)
+            if row is None:
+                rows.append([one])
+            else:
+                row.append(one)
+        return rows
+
+    def _stretches(self, plot: Plot) -> Markup:
         return joined(
             *(
                 element(
@@ -143,7 +155,8 @@ class Lane:
                     height=ROW_HEIGHT - 4,
                     class_=f"stretch {self.kind(one)}",
                 )
-                for row, one in enumerate(self.found)
+                for row, found in enumerate(self.rows)
+                for one in found
             )
         )
 
