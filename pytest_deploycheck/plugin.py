@@ -43,6 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Hand over to the session plugin, when asked to."""
     asked_by_id = any(arg.startswith(NODE_ID_PREFIX) for arg in config.args)
     if config.option.deploycheck or asked_by_id:
+        from pytest_deploycheck import platforms
+
+        if not platforms.is_supported():
+            raise pytest.UsageError(platforms.refusal("--deploycheck"))
         pytest.register_assert_rewrite("pytest_deploycheck.checks")  # before anything imports them
         from pytest_deploycheck.session import start_session
 

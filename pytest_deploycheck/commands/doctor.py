@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_deploycheck import platforms
+
 DESCRIPTION = """\
 Look for everything that the checks need on this machine. In a project's folder only what this project needs is asked
 for; anywhere else, what all projects could need.
@@ -86,8 +88,8 @@ def needs() -> list[Need]:
         Need(
             name="Linux",
             checks="all checks",
-            install="use Linux, or WSL 2 on Windows",
-            is_here=lambda _: sys.platform.startswith("linux"),
+            install="use Linux; on Windows WSL 2, on macOS a container or virtual machine",
+            is_here=lambda _: platforms.is_supported(),
         ),
         Need(
             name="supervisord",

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_deploycheck import platforms
+from pytest_deploycheck.commands.error import CommandError
+
 if TYPE_CHECKING:
     from pytest_deploycheck.labs.workbench import Workbench
 
@@ -76,6 +79,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if not platforms.is_supported():
+        raise CommandError(platforms.refusal("deploycheck lab"))
     from pytest_deploycheck.labs import desk
     from pytest_deploycheck.labs.workbench import Workbench
 
