@@ -59,6 +59,14 @@ class Report:
         """Return the results with one of some statuses."""
         return [result for result in self.checks if result.status in statuses]
 
+    @property
+    def blocked_by(self) -> dict[str, list[Result]]:
+        """Why checks are blocked, each with those that are: often one thing blocks many."""
+        found: dict[str, list[Result]] = {}
+        for result in self.with_status(Status.BLOCKED):
+            found.setdefault(result.seen or result.detail, []).append(result)
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``report.json``."""
         concepts = [

@@ -13,7 +13,7 @@ from pathlib import Path
 from pytest_deploycheck.outcome import Result, Status
 from pytest_deploycheck.report.document import Report
 
-COMMANDS = {Status.FAILED: "error", Status.BLOCKED: "error", Status.WARNED: "warning"}
+COMMANDS = {Status.FAILED: "error", Status.WARNED: "warning"}
 
 
 def is_running() -> bool:
@@ -24,19 +24,14 @@ def is_running() -> bool:
 def annotate(report: Report, root: Path) -> list[str]:
     """Return a workflow command for each failure and each place in the project, which is at ``root``.
 
-    What is blocked all by the same is told once.
+    What blocks others is told once.
     """
-    lines = [
-        line for result in report.checks if result.status in COMMANDS for line in _commands(result, root)
-    ]
-    return list(dict.fromkeys(lines))
+    lines = [line for result in report.with_status(*COMMANDS) for line in _commands(result, root)]
+    return lines + [f"::error title=deployment::{_message(reason)}" for reason in report.blocked_by]
 
 
 def _commands(result: Result, root: Path) -> Iterator[str]:
     command = COMMANDS[result.status]
-    if result.status is Status.BLOCKED:
-        yield f"::{command} title=deployment::{_message(result.seen or result.detail)}"
-        return
     said = f"{result.seen or result.detail}\n{result.fix}\n{result.learn}"
     title = f"title={_property(f'{result.id}: {result.title}')}"
     if not result.advice:

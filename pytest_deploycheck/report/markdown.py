@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 
@@ -17,7 +17,7 @@ SIGNS = {"covered": "✅", "failed": "❌", "not_covered": "⚠️", "not_tried"
 SPECIAL = re.compile(r"[\\`*_\[\]<>#!|~$&]")
 # The page of a job takes 1 MiB; a failure's block is rarely above 4 kB.
 LONGEST_BLOCK = 8_000
-TO_DO = (Status.FAILED, Status.WARNED, Status.BLOCKED)
+TO_DO = (Status.FAILED, Status.WARNED)
 
 
 def summary(report: Report) -> str:
@@ -29,6 +29,7 @@ def summary(report: Report) -> str:
         "\n".join(_concepts(report.verdicts)),
         *_changes(report),
         *map(_problem, report.with_status(*TO_DO)),
+        *(_blocked(reason, results) for reason, results in report.blocked_by.items()),
         "\n".join(_others(report.checks)),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -52,15 +53,22 @@ def _changes(report: Report) -> Iterator[str]:
 
 
 def _problem(result: Result) -> str:
-    """Return a failure as a block that can be unfolded: what it says is code, in which nothing is markup."""
-    text = clean(result.detail)[:LONGEST_BLOCK]
+    """Return a failure as a block that can be unfolded."""
+    title = f"<code>{escape(result.id)}</code> {escape(_in_one_line(result.title))}: {_words(result)}"
+    return _block(title, result.detail, _places(result))
+
+
+def _blocked(reason: str, results: Sequence[Result]) -> str:
+    ids = " ".join(f"<code>{escape(result.id)}</code>" for result in results)
+    return _block(f"{ids}: blocked", reason)
+
+
+def _block(title: str, text: str, more: str = "") -> str:
+    """Return a block that can be unfolded. The title is HTML; the text is code, in which nothing is markup."""
+    text = clean(text)[:LONGEST_BLOCK]
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    # HTML, in which nothing is Markdown.
-    title = f"<code>{escape(result.id)}</code> {escape(_in_one_line(result.title))}: {_words(result)}"
-    return (
-        f"<details><summary>{title}</summary>\n\n{fence}text\n{text}\n{fence}\n\n{_places(result)}</details>"
-    )
+    return f"<details><summary>{title}</summary>\n\n{fence}text\n{text}\n{fence}\n\n{more}</details>"
 
 
 def _places(result: Result) -> str:
@@ -74,7 +82,7 @@ def _places(result: Result) -> str:
 def _others(results: Iterable[Result]) -> Iterator[str]:
     """List what is neither observed nor told of above."""
     for result in results:
-        if not is_observed(result) and result.status not in TO_DO:
+        if not is_observed(result) and result.status not in (*TO_DO, Status.BLOCKED):
             first_line = (result.detail.splitlines() or [str(result.evidence)])[0]
             yield f"- `{result.id}` {escaped(result.title)}: {_words(result)} ({escaped(first_line)})"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pytest_deploycheck.outcome import Result, Status
@@ -31,8 +31,9 @@ def section(name: str, title: str, *content: Markup | None) -> Markup:
 
 def to_do(report: Report) -> Markup | None:
     """Return what failed, and how it is mended."""
-    results = report.with_status(*TO_DO)
-    return section("fix", "What to fix", *map(_problem, results)) if results else None
+    problems = [_problem(result) for result in report.with_status(Status.FAILED, Status.WARNED)]
+    problems += [_blocked(reason, results) for reason, results in report.blocked_by.items()]
+    return section("fix", "What to fix", *problems) if problems else None
 
 
 def _problem(result: Result) -> Markup:
@@ -49,6 +50,18 @@ def _problem(result: Result) -> Markup:
         element("p", "How to mend it", class_="fix"),
         fix(result),
         class_=f"problem {OF_STATUS[result.status]}",
+    )
+
+
+def _blocked(reason: str, results: Sequence[Result]) -> Markup:
+    links = [element("a", result.id, href=f"#{result.id}") for result in results]
+    count = f"{len(links)} check{'s are' if len(links) > 1 else ' is'} blocked"
+    return element(
+        "article",
+        element("h3", icon(OF_STATUS[Status.BLOCKED]), count),
+        element("p", reason, class_="happened"),
+        element("p", *_separated(links)),
+        class_="problem bad",
     )
 
 

@@ -96,8 +96,11 @@ def test_annotations_of_hostile_texts_are_one_line_each(broken: Report, hostile:
 def test_what_is_blocked_by_one_thing_is_told_once() -> None:
     """Sixty checks that wait for one stack are one annotation."""
     checks = [result(f"RST{number:03}", Status.BLOCKED, seen="no stack") for number in range(60)]
-    lines = github.annotate(Report(project="x", duration_s=1.0, checks=checks), Path("/x"))
-    assert lines == ["::error title=deployment::no stack"]
+    report = Report(project="x", duration_s=1.0, checks=checks)
+    assert github.annotate(report, Path("/x")) == ["::error title=deployment::no stack"]
+    assert summary(report).count("no stack") == 1
+    assert summary(report).count("<code>RST0") == 60
+    assert "60 checks are blocked" in FORMATS["report.html"](report)
 
 
 def test_advice_without_a_line_names_the_file() -> None:
