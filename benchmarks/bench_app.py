@@ -31,14 +31,14 @@ settings = load()
 
 @asynccontextmanager
 async def lifespan(app):
-    app.state.engine = create_engine(settings.database_url)
+    app.state.engine = create_engine(settings)
     yield
 
 
 app = FastAPI(lifespan=lifespan)
 app.state.settings = settings
-app.get("/notes")(notes.list_notes)
-app.get("/health/live")(health.live)
+app.include_router(notes.router)
+app.include_router(health.router)
 '''
 
 

@@ -15,7 +15,7 @@ FIND = "    found = await session.scalars("
 LOG = "stdout_logfile=%(here)s/../var/log/app.log\n"
 SIZE = f"{LOG}stdout_logfile_maxbytes=5MB\n"
 KEPT = f"{SIZE}stdout_logfile_backups=5\n"
-STDOUT = '"class": "logging.StreamHandler", "stream": "ext://sys.stdout"'
+STDOUT = '"()": TogetherHandler, "stream": "ext://sys.stdout"'
 REFUSE = (
     '            refusal = JSONResponse({"detail": "too busy, try again"}, status_code=503, '
     'headers={"Retry-After": "1"})'

@@ -17,7 +17,7 @@ from {{ cookiecutter.project_slug }}.models import Note
 SEAL_ITERATIONS = 400_000
 
 
-def _authorized(
+async def _authorized(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
 ) -> None:
