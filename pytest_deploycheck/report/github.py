@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_deploycheck.outcome import Result, Status
+from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.outcome import Status
 from pytest_deploycheck.report.document import Report
 
 COMMANDS = {Status.FAILED: "error", Status.WARNED: "warning"}
+PLACE = re.compile(r"(?<![\w./-])(\w[\w./-]*):(\d{1,6})(?=:|\s|$)")
 
 
 def is_running() -> bool:
@@ -22,26 +24,38 @@ def is_running() -> bool:
 
 
 def annotate(report: Report, root: Path) -> list[str]:
-    """Return a workflow command for each failure and each place in the project, which is at ``root``.
+    """Return a workflow command for each failure, at its place in the project, which is at ``root``.
 
-    What blocks others is told once.
+    What blocks others is told once: GitHub shows ten errors of a step.
     """
-    lines = [line for result in report.with_status(*COMMANDS) for line in _commands(result, root)]
-    return lines + [f"::error title=deployment::{_message(reason)}" for reason in report.blocked_by]
+    lines = []
+    for result in report.with_status(*COMMANDS):
+        seen = result.seen or result.detail
+        said = [seen, *map(str, result.advice), result.fix, result.learn]
+        title = f"{result.id}: {result.title}"
+        place = _place(seen, result.advice, root)
+        lines.append(_command(COMMANDS[result.status], title, said, place, root))
+    for reason, results in report.blocked_by.items():
+        title = f"blocked: {', '.join(result.id for result in results)}"
+        lines.append(_command("error", title, [reason], _place(reason, (), root), root))
+    return lines
 
 
-def _commands(result: Result, root: Path) -> Iterator[str]:
-    command = COMMANDS[result.status]
-    said = f"{result.seen or result.detail}\n{result.fix}\n{result.learn}"
-    title = f"title={_property(f'{result.id}: {result.title}')}"
-    if not result.advice:
-        yield f"::{command} {title}::{_message(said)}"
-    for advice in result.advice:
-        place = f"file={_property(_from_workspace(root / advice.file))}"
-        if advice.line:
-            place += f",line={advice.line}"
-        message = _message(f"{advice.text}\n{said}")
-        yield f"::{command} {place},{title}::{message}"
+def _place(seen: str, advice: Sequence[Advice], root: Path) -> Advice | None:
+    """Return the first file and line that what was seen names, or else the advice; one without a line if need be."""
+    named = [Advice(file, int(line), "") for file, line in PLACE.findall(seen) if (root / file).is_file()]
+    places = [*named, *advice]
+    return next((place for place in places if place.line), places[0] if places else None)
+
+
+def _command(command: str, title: str, said: Sequence[str], place: Advice | None, root: Path) -> str:
+    properties = [f"title={_property(title)}"]
+    if place and place.line:
+        properties.insert(0, f"line={place.line}")
+    if place:
+        properties.insert(0, f"file={_property(_from_workspace(root / place.file))}")
+    message = "\n".join(filter(None, said))
+    return f"::{command} {','.join(properties)}::{_message(message)}"
 
 
 def _from_workspace(file: Path) -> str:

@@ -77,7 +77,8 @@ def test_annotations_are_at_file_and_line(broken: Report, monkeypatch: pytest.Mo
     assert line.startswith(
         "::error file=backend/deploy/supervisord.conf,line=27,title=RST003%3A a clean exit is restarted too::"
     )
-    assert "%0Anothing was started in its place" in line
+    assert "::nothing was started in its place" in line
+    assert "%0Adeploy/supervisord.conf:27  autorestart=true" in line
     assert [line.partition(" ")[0] for line in lines if "TLS016" in line] == ["::warning"]
 
 
@@ -97,7 +98,9 @@ def test_what_is_blocked_by_one_thing_is_told_once() -> None:
     """Sixty checks that wait for one stack are one annotation."""
     checks = [result(f"RST{number:03}", Status.BLOCKED, seen="no stack") for number in range(60)]
     report = Report(project="x", duration_s=1.0, checks=checks)
-    assert github.annotate(report, Path("/x")) == ["::error title=deployment::no stack"]
+    (line,) = github.annotate(report, Path("/x"))
+    assert line.startswith("::error title=blocked%3A RST000%2C RST001%2C ")
+    assert line.endswith("::no stack")
     assert summary(report).count("no stack") == 1
     assert summary(report).count("<code>RST0") == 60
     assert "60 checks are blocked" in FORMATS["report.html"](report)
@@ -109,7 +112,18 @@ def test_advice_without_a_line_names_the_file() -> None:
         "RST001", Status.FAILED, advice=[Advice("a,b:c.conf", None, "do")], seen="s", fix="f", learn="l"
     )
     (line,) = github.annotate(Report(project="x", duration_s=1.0, checks=[check]), Path.cwd())
-    assert line == "::error file=a%2Cb%3Ac.conf,title=RST001%3A t::do%0As%0Af%0Al"
+    assert line == "::error file=a%2Cb%3Ac.conf,title=RST001%3A t::s%0Aa,b:c.conf  do%0Af%0Al"
+
+
+def test_a_place_that_a_message_names_comes_first(tmp_path: Path) -> None:
+    """What a parser said of a file of the project is nearer than general advice; what is no file is no place."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/Caddyfile").touch()
+    seen = "127.0.0.1:8443 refused; deploy/Caddyfile:12: unknown directive"
+    failed = result("BOOT002", Status.FAILED, seen=seen, advice=[Advice("supervisord.conf", 3, "a")])
+    blocked = result("RST001", Status.BLOCKED, seen=f"the stack cannot be run: {seen}")
+    lines = github.annotate(Report(project="x", duration_s=1.0, checks=[failed, blocked]), tmp_path)
+    assert [line.split(",title")[0].rpartition("/")[2] for line in lines] == ["Caddyfile,line=12"] * 2
 
 
 def test_lines_of_logs_are_no_commands() -> None:
