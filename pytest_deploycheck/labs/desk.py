@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pytest_deploycheck.check import Concept
 from pytest_deploycheck.commands.error import CommandError
+from pytest_deploycheck.config import ConfigError
 from pytest_deploycheck.labs import trial, watch
 from pytest_deploycheck.labs.lab import all_labs, find
-from pytest_deploycheck.labs.progress import now
+from pytest_deploycheck.labs.progress import Attempt, now
 from pytest_deploycheck.labs.text import Pen, waiting
 from pytest_deploycheck.labs.workbench import Current, Workbench
 from pytest_deploycheck.outcome import Status
@@ -20,18 +21,22 @@ pen = Pen()
 
 def list_labs(folder: Path) -> int:
     """All labs, by concept; outside of a project too."""
-    bench, last = None, "Begin with: deploycheck lab start NAME"
+    attempts: dict[str, Attempt] = {}
+    reasons: dict[str, str] = {}
+    last = "Begin with: deploycheck lab start NAME"
     try:
         bench = Workbench(folder)
-    except CommandError as error:
+        reasons = {lab.name: bench.why_not(lab) for lab in all_labs()}
+        attempts = bench.progress.attempts
+    except (CommandError, ConfigError) as error:
         last = f"They cannot begin here: {error}"
     for concept in Concept:
         pen.head(concept.title)
         for lab in (lab for lab in all_labs() if lab.concept is concept):
-            attempt = bench.progress.attempts.get(lab.name) if bench else None
+            attempt = attempts.get(lab.name)
             mark = ("solved" if attempt.solved else "open") if attempt else ""
             pen.row(lab.name, f"{lab.minutes} min  {lab.title}", mark)
-            if bench and (reason := bench.why_not(lab)):
+            if reason := reasons.get(lab.name):
                 pen.row("", f"does not fit: {reason}")
     pen.say(f"\n{last}")
     return 0
@@ -52,34 +57,40 @@ def start(bench: Workbench, arguments: argparse.Namespace) -> int:
 
 def check(bench: Workbench, arguments: argparse.Namespace) -> int:
     """Run the lab's checks once, or again after each save until they are green."""
-    current = bench.require_current()
+    bench.require_current()
     while True:
         seen = watch.look(bench.repository)
-        if _check_once(bench, current):
-            return 0
+        try:
+            if _check_once(bench):
+                return 0
+        except CommandError as error:
+            if not arguments.watch:
+                raise
+            pen.say(f"\n{error}")  # a file that was saved half-way
         if not arguments.watch:
             return 1
         pen.say("\nWaiting until you save a file; Ctrl-C ends it.")
         changed = watch.wait_for_change(bench.repository, seen)
+        bench.require_current()
         pen.say(f"\nChanged: {', '.join(changed[:3])}{' …' if len(changed) > 3 else ''}")
 
 
-def _check_once(bench: Workbench, current: Current) -> bool:
-    lab, attempt = current.lab, current.attempt
+def _check_once(bench: Workbench) -> bool:
+    lab = bench.require_current().lab
     with waiting(f"{lab.title}: running {', '.join(lab.checks)}") as tick:
         results = trial.run(bench.project.root, lab.checks, tick)
-    attempt.checks += 1
+    bench.progress.read()
+    current = bench.require_current()
+    current.attempt.checks += 1
     is_green = all(result.status is Status.PASSED for result in results) and len(results) == len(lab.checks)
-    if is_green and attempt.solved is None:
-        attempt.solved = now()
+    if is_green and current.attempt.solved is None:
+        current.attempt.solved = now()
     bench.progress.save()
     for result in results:
         pen.verdict(result)
         if result.status is not Status.PASSED:
-            pen.text(lab.says[result.id], indent=4)
-            pen.text(
-                f"Seen: {result.seen or result.detail}", indent=4
-            )  # not the rest, which tells how it is mended
+            # Not what the failure says further on, which is how it is mended.
+            pen.text(f"{lab.says[result.id]}\n\nSeen: {result.seen or result.detail}", indent=4)
     if is_green:
         _show_victory(bench, current)
     else:
@@ -93,16 +104,12 @@ def _show_victory(bench: Workbench, current: Current) -> None:
     pen.text(lab.victory)
     for why in lab.false_fixes_for(bench.project).values():
         pen.text(f"What does not help: {why}")
-    pen.say(
-        f"\nBack to {current.attempt.origin}: deploycheck lab leave     The next one: deploycheck lab list"
-    )
+    pen.say(f"\nBack to {current.attempt.origin}: deploycheck lab leave     All labs: deploycheck lab list")
 
 
 def _hints_left(current: Current) -> str:
     left = len(current.lab.hints) - current.attempt.hints
-    return (
-        f"Hints left: {left}, with: deploycheck lab hint" if left else "The solution: deploycheck lab solve"
-    )
+    return f"Hints left: {left} (deploycheck lab hint)" if left else "The solution: deploycheck lab solve"
 
 
 def hint(bench: Workbench, _: argparse.Namespace) -> int:
@@ -150,9 +157,7 @@ def solve(bench: Workbench, _: argparse.Namespace) -> int:
     if saved:
         pen.say("Your changes are committed, before the solution: git log shows them.\n")
     pen.say(bench.difference(colour=sys.stdout.isatty()))
-    pen.say(
-        f"This is the solution of {current.lab.name}, in your files now. deploycheck lab check explains it."
-    )
+    pen.say(f"The solution of {current.lab.name} is in your files now. deploycheck lab check explains it.")
     return 0
 
 

@@ -48,8 +48,17 @@ class Progress:
         Raises:
             CommandError: the file is damaged.
         """
+        self.attempts: dict[str, Attempt] = {}
         common = repository.git("rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
         self.file = Path(common, FILE)
+        self.read()
+
+    def read(self) -> None:
+        """Read them again: in another terminal the learner may have asked for a hint.
+
+        Raises:
+            CommandError: the file is damaged.
+        """
         try:
             text = self.file.read_text(encoding="utf-8")
             self.attempts = {name: Attempt(**values) for name, values in json.loads(text).items()}

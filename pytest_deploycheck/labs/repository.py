@@ -32,9 +32,13 @@ def undisturbed() -> Iterator[None]:
 
 
 class Repository:
-    """The repository that a project is in, maybe in a folder of it."""
+    """The repository that a folder is in.
 
-    def __init__(self, project: Path) -> None:
+    Attributes:
+        top: its uppermost folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
         """Find it.
 
         Raises:
@@ -42,15 +46,14 @@ class Repository:
         """
         if shutil.which("git") is None:
             raise CommandError("labs need git, and it is not installed: apt-get install git")
-        self.top = project
+        self.top = folder
         try:
-            self.prefix = self.git("rev-parse", "--show-prefix").strip()
+            self.top = Path(self.git("rev-parse", "--show-toplevel").rstrip("\n"))
         except CommandError as error:
             raise CommandError(
-                f"labs need a git repository, and {project} is in none: git init && git add -A && git commit -m Begin "
+                f"labs need a git repository, and {folder} is in none: git init && git add -A && git commit -m Begin "
                 f"({error})"
             ) from None
-        self.top = Path(self.git("rev-parse", "--show-toplevel").rstrip("\n"))
         if self.commit_of("HEAD") is None:
             raise CommandError("nothing is committed here yet: git add -A && git commit -m Begin")
 
@@ -112,16 +115,26 @@ class Repository:
         with tempfile.TemporaryDirectory(prefix="deploycheck-") as folder:
             yield {"GIT_INDEX_FILE": str(Path(folder, "index"))}
 
-    def patched(self, commit: str, patch: str, message: str, parent: str | None = None) -> str:
+    def patched(
+        self, commit: str, patch: str, message: str, *, parent: str | None = None, below: Path = Path()
+    ) -> str:
         """Make a commit with the files of ``commit`` and a patch on them; no file and no branch is touched.
+
+        Args:
+            commit: what the patch fits on.
+            patch: paths in it begin with ``a/`` and ``b/``.
+            message: of the new commit.
+            parent: the new commit's parent, if that is not ``commit``.
+            below: the folder that paths in the patch begin at.
 
         Raises:
             CommandError: the patch does not fit.
         """
         with self._index() as index:
             self.git("read-tree", commit, environment=index)
-            directory = [f"--directory={self.prefix}"] if self.prefix else []
-            options = ("--cached", "--recount", "--unidiff-zero", "--whitespace=nowarn", *directory)
+            options = ["--cached", "--recount", "--unidiff-zero", "--whitespace=nowarn"]
+            if below != Path():  # git refuses paths such as ./deploy/start
+                options.append(f"--directory={below}")
             self.git("apply", *options, "-", text=patch, environment=index)
             tree = self.git("write-tree", environment=index).strip()
         return self.git("commit-tree", tree, "-p", parent or commit, "-m", message).strip()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pytest_deploycheck.commands.error import CommandError
 from pytest_deploycheck.labs import project as projects
 from pytest_deploycheck.labs.lab import Lab, find
 from pytest_deploycheck.labs.progress import Attempt, Progress
+from pytest_deploycheck.labs.project import Project
 from pytest_deploycheck.labs.repository import Repository, undisturbed
 
 BRANCHES = "lab/"
@@ -27,15 +29,24 @@ class Workbench:
     """A project, its repository, and what was done so far."""
 
     def __init__(self, folder: Path) -> None:
-        """Find them.
+        """Find repository and progress.
 
         Raises:
-            CommandError: there is no project, or no repository.
-            ConfigError: the project's settings are wrong.
+            CommandError: there is no repository.
         """
-        self.project = projects.find(folder)
-        self.repository = Repository(self.project.root)
+        self.folder = folder
+        self.repository = Repository(folder)
         self.progress = Progress(self.repository)
+
+    @cached_property
+    def project(self) -> Project:
+        """The project, which a learner may have broken further: only what needs it asks for it.
+
+        Raises:
+            CommandError: there is none.
+            ConfigError: its settings are wrong.
+        """
+        return projects.find(self.folder)
 
     @property
     def current(self) -> Current | None:
@@ -76,6 +87,8 @@ class Workbench:
         """
         if current := self.current:
             raise CommandError(f"the lab {current.lab.name} is open: deploycheck lab leave comes first")
+        if reason := self.why_not(lab):
+            raise CommandError(f"the lab {lab.name} does not fit: {reason}. See: deploycheck lab list")
         origin = self.repository.branch
         if origin is None:
             raise CommandError("no branch is checked out, so there would be no way back: git switch BRANCH")
@@ -91,12 +104,9 @@ class Workbench:
             self.progress.save()
             self.repository.git("switch", "--quiet", branch)
             return False
-        if reason := self.why_not(lab):
-            raise CommandError(f"the lab {lab.name} does not fit: {reason}. See: deploycheck lab list")
         start = self._patched(lab, "break", "HEAD", f"Lab {lab.name}")
-        self.repository.git(
-            "branch", branch, start
-        )  # apart from the switch, which fails half-way where it cannot be made
+        # Apart from the switch: with --create, one that cannot make the branch has changed the files already.
+        self.repository.git("branch", branch, start)
         solved = earlier.solved if earlier else None
         self.progress.attempts[lab.name] = Attempt(origin=origin, start=start, solved=solved)
         self.progress.save()
@@ -162,8 +172,9 @@ class Workbench:
 
     def _patched(self, lab: Lab, name: str, commit: str, message: str, parent: str | None = None) -> str:
         patch = lab.patches(self.project)[name]
+        below = self.project.root.relative_to(self.repository.top)
         try:
-            return self.repository.patched(commit, patch, message, parent)
+            return self.repository.patched(commit, patch, message, parent=parent, below=below)
         except CommandError as error:
             raise CommandError(
                 f"the lab {lab.name} does not fit: it changes lines that the template once wrote, and this project "

@@ -17,6 +17,7 @@ import pytest
 from harness import make_environment
 
 from pytest_deploycheck.commands import main
+from pytest_deploycheck.commands.error import CommandError
 from pytest_deploycheck.labs import trial, watch
 from pytest_deploycheck.labs.lab import all_labs
 from pytest_deploycheck.labs.repository import Repository
@@ -215,8 +216,8 @@ def test_watch_checks_again_after_a_save(
         ("sed -i /autorestart/d deploy/supervisord.conf; git commit -qam x", ("start", NAME), "does not fit"),
         ("rm -rf .git", ("start", NAME), "git init"),
         ("rm -rf .git; git init -q", ("start", NAME), "nothing is committed"),
-        ("rm pyproject.toml", ("status",), "no project"),
-        ("echo '[' >> pyproject.toml", ("status",), "pyproject.toml"),
+        ("git rm -q pyproject.toml; git commit -q -m x", ("start", NAME), "no project"),
+        ("echo '[' >> pyproject.toml", ("start", NAME), "pyproject.toml"),
         ("mkdir .git/deploycheck; echo '[1]' > .git/deploycheck/labs.json", ("status",), "is damaged"),
         ("", ("check",), "no lab is open"),
         ("", ("hint",), "no lab is open"),
@@ -414,3 +415,38 @@ def test_ctrl_c_at_any_moment_leaves_a_sane_state(
         if not interrupted:
             break
     assert moment > 3
+
+
+def test_a_project_that_was_broken_further_can_be_left(project: Path, lab: Lab) -> None:
+    """Settings that cannot be read are no reason to stay; the attempt is saved as it is."""
+    lab("start", NAME)
+    (project / "pyproject.toml").write_text("[tool.deploycheck", encoding="utf-8")
+    assert lab("check")[0] == 2
+    assert "+[tool.deploycheck" in lab("diff")[1]
+    assert lab("leave")[0] == 0
+    assert git(project, "show", f"lab/{NAME}:pyproject.toml") == "[tool.deploycheck"
+
+
+def test_watching_survives_a_file_that_was_saved_half_way(
+    project: Path, lab: Lab, verdicts: list[dict[str, Status]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be checked is told, and the next save is waited for; a hint taken meanwhile is not forgotten."""
+    lab("start", NAME)
+    monkeypatch.setattr(watch, "LOOK_EVERY_S", 0.01)
+    verdicts.append({})
+    after, runs = trial.run, 0
+
+    def run(*given: Any) -> list[Result]:
+        nonlocal runs
+        runs += 1
+        (project / "notes.txt").write_text(f"saved {runs}\n", encoding="utf-8")
+        if runs == 1:
+            raise CommandError("the checks did not run")
+        main(["lab", "hint"])
+        return after(*given)
+
+    monkeypatch.setattr(trial, "run", run)
+    status, said = lab("check", "--watch")
+    assert (status, runs) == (0, 2)
+    assert "the checks did not run" in said
+    assert "1 hint, 1 check" in lab("status")[1]
