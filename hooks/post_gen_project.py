@@ -4,13 +4,22 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 from pathlib import Path
 
 PLUGIN = "pytest-deploycheck"
-# The files that only some answers to a question need.
+# The files that only some answers to a question need, as patterns.
 FILES_OF = {
+    ("process_manager", "supervisor"): [
+        "deploy/start",
+        "deploy/supervisord.conf",
+        "deploy/unit.service",
+        "deploy/reload-proxy",
+    ],
+    ("process_manager", "systemd"): ["deploy/run", "deploy/systemd"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py"],
+    ("app_server", "uvicorn"): ["deploy/systemd/*.socket"],
     ("https_proxy", "caddy"): ["deploy/Caddyfile"],
     ("https_proxy", "traefik"): ["deploy/traefik.yml", "deploy/traefik-routes.yml"],
     ("https_proxy", "nginx"): ["deploy/nginx.conf", "deploy/write-nginx-conf"],
@@ -31,12 +40,20 @@ def write_env() -> None:
     os.close(file)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a folder and all that is in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def remove_unchosen(answers: dict) -> None:
     """Remove the files of options that were not chosen."""
     for (question, *choices), files in FILES_OF.items():
         if answers[question] not in choices:
-            for file in files:
-                Path(file).unlink(missing_ok=True)
+            for path in [path for file in files for path in Path().glob(file)]:
+                remove(path)
 
 
 def resolve_plugin(answers: dict) -> None:
@@ -108,15 +125,20 @@ def main() -> None:
     write_env()
     remove_unchosen(answers)
     resolve_plugin(answers)
-    for script in ("start", "previous-steps", "reload", "enable"):
-        Path("deploy", script).chmod(0o755)
+    for file in Path("deploy").iterdir():
+        if file.is_file() and file.read_bytes().startswith(b"#!"):
+            file.chmod(0o755)
     if answers["git_init"]:
         commit()
+    start = {
+        "supervisor": "DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start",
+        "systemd": "sudo deploy/enable && sudo reboot  # on the server; README.md tells how to try it here",
+    }
     print(f"""
 Your project is in {Path.cwd()}. Next:
 
     cd {Path.cwd().name} && python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'
-    DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start
+    {start[answers["process_manager"]]}
     .venv/bin/pytest --deploycheck
 """)
 

@@ -89,6 +89,12 @@ def _prefix(value: str, _answers: dict) -> str:
     return "leave it empty, or write it with a slash in front and none at the end, such as /api"
 
 
+def _proxy(value: str, answers: dict) -> str:
+    if answers["process_manager"] == "systemd" and value != "caddy":
+        return "with systemd it has been proven with caddy only, choose that or supervisor"
+    return ""
+
+
 def _python(value: str, _answers: dict) -> str:
     return "" if value in PYTHONS else f"choose one of {', '.join(PYTHONS)}"
 
@@ -114,6 +120,7 @@ CHECKS = {
     "memory_limit_mb": _memory,
     "path_prefix": _prefix,
     "python_version": _python,
+    "https_proxy": _proxy,
     "plugin_requirement": _requirement,
 }
 
@@ -121,7 +128,7 @@ CHECKS = {
 def main() -> None:
     """End with 1 if anything is wrong; Cookiecutter then removes the folder that it made."""
     answers = json.loads({{cookiecutter | tojson | tojson}})  # noqa: F821
-    found = problems({question: str(answers[question]) for question in CHECKS})
+    found = problems({question: str(answer) for question, answer in answers.items()})
     for question, remedy in found:
         shown = re.sub(r"://[^/\s]*@", "://***@", str(answers[question]))
         print(f"{question} cannot be {shown!r}: {remedy}", file=sys.stderr)

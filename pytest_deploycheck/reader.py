@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from pytest_deploycheck.config import Config, ConfigError, Requests, Write
 from pytest_deploycheck.probes.cpus import workers_that_fit
 
-MANAGER_CONFIGS = ("deploy/supervisord.conf", "supervisord.conf", "etc/supervisord.conf")
+MANAGER_CONFIGS = ("deploy/supervisord.conf", "supervisord.conf", "etc/supervisord.conf", "deploy/systemd")
 _STRINGS = (
     "domain",
     "manager_config",
@@ -82,7 +82,7 @@ def _shown(value: object) -> str:
 
 
 def _first_existing(root: Path, candidates: tuple[str, ...]) -> str | None:
-    return next((name for name in candidates if (root / name).is_file()), None)
+    return next((name for name in candidates if (root / name).exists()), None)
 
 
 class _Reader:
@@ -113,8 +113,8 @@ class _Reader:
         if not manager_config:
             raise ConfigError(
                 f"nothing to check in {self.root}: looked for [tool.deploycheck] in pyproject.toml and for "
-                f"{', '.join(MANAGER_CONFIGS)}. Name your Supervisor configuration as manager_config in "
-                "[tool.deploycheck]"
+                f"{', '.join(MANAGER_CONFIGS)}. Name your Supervisor configuration, or the folder of your systemd "
+                "units, as manager_config in [tool.deploycheck]"
             )
         if "domain" not in strings:
             raise ConfigError(

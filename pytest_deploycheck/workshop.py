@@ -19,7 +19,7 @@ from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.ports import PortTaken
 from pytest_deploycheck.sandbox.run import ProjectCopy, Run
 from pytest_deploycheck.stacks.protocol import Stack, StackError
-from pytest_deploycheck.stacks.selection import stack_for
+from pytest_deploycheck.stacks.selection import folder_for_runs, has_units, stack_for
 from pytest_deploycheck.start import Start, start_and_watch
 
 Experiment = Callable[["Workshop"], Any]
@@ -154,7 +154,7 @@ class Workshop:
     @cached_property
     def run(self) -> Run:
         """The run, made when the first stack is."""
-        return Run(self.config)
+        return Run(self.config, parent=folder_for_runs(self.config))
 
     def stack(
         self,
@@ -178,6 +178,11 @@ class Workshop:
             return stack_for(self.config)(copy or self.run.copy(), extra, acme=acme)
         except PortTaken as error:
             raise Blocked(str(error)) from None
+
+    @property
+    def boots_machines(self) -> bool:
+        """Whether to start a stack is to boot a machine."""
+        return has_units(self.config)
 
     @property
     def first_start(self) -> Start:

@@ -46,6 +46,7 @@ def check_machine_start_starts_the_app(workshop: Workshop, experiment: Enabled, 
     )
     assert not seen.complaints, f"systemd says: {seen.complaints}"
     assert not seen.before, f"{seen.before.command} ends with {seen.before.status}: {seen.before.tail(3)}"
+    assert not seen.typed, f"after the machine's start somebody has to type: {'; '.join(seen.typed)}"
     start = workshop.first_start if seen.usual else seen.start
     assert start, f"{seen.pulled_in[0]} starts nothing: it has no ExecStart="
     note.measured(unit=seen.pulled_in[0], ready_s=start.ready_s and round(start.ready_s, 2))

@@ -25,8 +25,9 @@ class Enabled:
         pulled_in: those that the machine's start starts.
         complaints: what ``systemd-analyze verify`` says of them.
         before: how the first of the unit's ``ExecStartPre=`` that failed ended, None if none did.
-        usual: whether the first of them runs the start command, and nothing else.
+        usual: whether the first of them runs the start command, and nothing else; or a machine with it was booted.
         start: what was seen when its ``ExecStart=`` was run, if it runs something else.
+        typed: the commands without which a machine that was booted with it does not serve.
     """
 
     steps: tuple[str, ...]
@@ -37,6 +38,7 @@ class Enabled:
     before: Finished | None
     usual: bool
     start: Start | None
+    typed: tuple[str, ...] = ()
 
 
 def enable_for_the_start(workshop: Workshop) -> Enabled:
@@ -60,9 +62,12 @@ def enable_for_the_start(workshop: Workshop) -> Enabled:
     (machine / "etc/systemd/system").mkdir(parents=True)
     command = copy.call(enable, {"DESTDIR": str(machine)})
     units = units_of_the_start(machine)
-    before, start, usual = None, None, False
+    before, start, usual, typed = None, None, False, list[str]()
     steps = [f"{enable} with DESTDIR=an empty folder"]
-    if units:
+    if workshop.boots_machines:
+        steps.append("a machine with it was booted, and nothing was typed")
+        usual, typed = True, workshop.first_start.stack.typed
+    elif units:
         unit = units[0]
         steps.append(
             f"what {unit.name} runs: {'; '.join(unit.commands('ExecStart'))}".replace(f"{copy.root}/", "")
@@ -79,6 +84,7 @@ def enable_for_the_start(workshop: Workshop) -> Enabled:
         before=before,
         usual=usual,
         start=start,
+        typed=tuple(typed),
     )
 
 

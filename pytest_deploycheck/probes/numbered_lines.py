@@ -30,7 +30,7 @@ class NumberedLines:
     written: int = 0
     token: str = field(default_factory=lambda: f"deploycheck-{secrets.token_hex(6)}")
     since: float = field(default_factory=time.time)
-    _sizes: dict[Path, int] = field(default_factory=dict)
+    _seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
     _rotated: set[Path] = field(default_factory=set)
 
     def write(self, count: int, *, size: int) -> None:
@@ -46,10 +46,12 @@ class NumberedLines:
     def rotated(self, logs: Iterable[Path]) -> bool:
         """Tell whether each of the files that the first lines went to was begun anew, since this was asked last."""
         for file in logs:
-            size = file.stat().st_size if file.exists() else 0
-            if size < self._sizes.get(file, 0):
+            info = file.stat() if file.exists() else None
+            inode, size = (info.st_ino, info.st_size) if info else (0, 0)
+            old_inode, old_size = self._seen.get(file, (inode, 0))
+            if inode != old_inode or size < old_size:
                 self._rotated.add(file)
-            self._sizes[file] = size
+            self._seen[file] = (inode, size)
         return self._rotated.issuperset(logs)
 
     def _all_there(self, seen: dict[Path, set[int]]) -> bool:
@@ -76,9 +78,8 @@ class NumberedLines:
 
 def files_written(stack: Stack, *, since: float) -> Iterator[Path]:
     """Yield the regular files of the deployment that were written to since then (``time.time()``)."""
-    copy = stack.copy
-    ours = {copy.log_file, copy.events.file}
-    for root in (copy.root, copy.run.folder / "outside"):
+    ours = {stack.copy.log_file, stack.copy.events.file}
+    for root in stack.folders:
         for folder, _, names in os.walk(root):
             for path in (Path(folder, name) for name in names):
                 try:

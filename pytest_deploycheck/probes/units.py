@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ UNIT_FOLDERS = (
     "lib/systemd/system",
 )
 EXEC_PREFIXES = "@-:+!"
+SECONDS = {
+    "": 1, "ms": 0.001, "s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60,
+    "h": 3600, "hr": 3600, "hour": 3600, "hours": 3600,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +44,7 @@ class Unit:
     @property
     def folder(self) -> Path:
         """The working directory."""
-        return Path(self._last("WorkingDirectory") or "/")
+        return Path(self.last("WorkingDirectory") or "/")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,13 +54,32 @@ class Unit:
         ]
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def _last(self, key: str) -> str:
-        return self.settings.get(("Service", key), [""])[-1]
+    def last(self, key: str) -> str:
+        """Return the value of a key of [Service] that counts; empty if it is not there."""
+        values = self.settings.get(("Service", key))
+        return values[-1] if values else ""
+
+    def seconds(self, key: str, default: float) -> float:
+        """Return a time span in seconds, infinity too; ``default`` if it is not there. See ``systemd.time(7)``."""
+        text = self.last(key)
+        if text == "infinity":
+            return float("inf")
+        found = re.findall(r"([0-9.]+)\s*([a-z]*)", text)
+        return sum(float(number) * SECONDS[unit] for number, unit in found if unit in SECONDS) or default
 
 
 def written_units(root: Path) -> list[str]:
     """Return the names of all services below ``root``, started or not."""
     return sorted({path.name for folder in UNIT_FOLDERS for path in (root / folder).glob("*.service")})
+
+
+def all_units(root: Path) -> dict[str, Unit]:
+    """Return all services below ``root``, started or not."""
+    return {
+        name: Unit(name=name, file=file, settings=_read(root, name, file))
+        for name in written_units(root)
+        if (file := _file(root, name))
+    }
 
 
 def units_of_the_start(root: Path) -> list[Unit]:
@@ -90,7 +114,12 @@ def _file(root: Path, name: str) -> Path | None:
 def _read(root: Path, name: str, file: Path) -> dict[tuple[str, str], list[str]]:
     """Read a unit and its drop-ins: a key may be there several times, and an empty value forgets those before."""
     settings: dict[tuple[str, str], list[str]] = {}
-    drop_ins = [path for folder in UNIT_FOLDERS for path in (root / folder / f"{name}.d").glob("*.conf")]
+    drop_ins = [
+        path
+        for folder in UNIT_FOLDERS
+        for owner in (name, *_prefixes(name))
+        for path in (root / folder / f"{owner}.d").glob("*.conf")
+    ]
     for path in [file, *sorted(drop_ins, key=lambda path: path.name)]:
         section = ""
         for line in path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
@@ -101,3 +130,11 @@ def _read(root: Path, name: str, file: Path) -> dict[tuple[str, str], list[str]]
                 key, _, value = (part.strip() for part in text.partition("="))
                 settings[section, key] = [*settings.get((section, key), []), value] if value else []
     return settings
+
+
+def _prefixes(name: str) -> Iterator[str]:
+    """Yield the names whose drop-ins count for a unit too: for ``a-b-c.service`` those of ``a-b-`` and ``a-``."""
+    stem, _, suffix = name.rpartition(".")
+    parts = stem.split("-")
+    for count in range(len(parts) - 1, 0, -1):
+        yield f"{'-'.join(parts[:count])}-.{suffix}"

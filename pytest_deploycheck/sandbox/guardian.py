@@ -80,6 +80,20 @@ def run_orders(folder: str) -> None:
             subprocess.run(command, stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False)
 
 
+def remove_control_groups(name: str) -> None:
+    """Remove all control groups whose name begins so, below those of this process; the kernel keeps empty ones."""
+    with open("/proc/self/cgroup", encoding="ascii") as file:
+        paths = [line.rstrip("\n").split(":", 2)[1:] for line in file]
+    for controller, path in paths:
+        for mount in (controller.removeprefix("name=") or "unified", ""):
+            parent = os.path.join("/sys/fs/cgroup", mount, path.lstrip("/"))
+            names = os.listdir(parent) if os.path.isdir(parent) else ()
+            for found in (found for found in names if found.startswith(name)):
+                for folder, _, _ in os.walk(os.path.join(parent, found), topdown=False):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(folder)
+
+
 def main() -> None:
     """Wait for the end of standard input, then clean up."""
     tag, *folders = sys.argv[1:]
@@ -92,6 +106,7 @@ def main() -> None:
     while any(map(os.path.exists, folders)) and time.monotonic() < deadline:
         for folder in folders:  # a dying process may still write into it
             shutil.rmtree(folder, ignore_errors=True)
+    remove_control_groups(os.path.basename(folders[0]))
     sys.exit(f"still running: {sorted(left)}" if left else 0)
 
 

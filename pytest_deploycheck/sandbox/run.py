@@ -40,10 +40,11 @@ LONGEST_TEMPORARY_FOLDER = 50
 class Run:
     """Everything that one test run owns: a private folder, ports, a test CA, and the guardian that removes it all."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, parent: Path | None = None) -> None:
+        """``parent``: where its folder is made; by default where temporary files go."""
         self.config = config
         self.tag = f"DEPLOYCHECK_RUN={secrets.token_hex(16)}"
-        self.folder = _short_temporary_folder() / f"dc-{secrets.token_hex(4)}"
+        self.folder = (parent or _short_temporary_folder()) / f"dc-{secrets.token_hex(4)}"
         # Where programs have their files that refuse to be root, and are somebody else then.
         self.shelf = self.folder.with_name(f"{self.folder.name}-shelf")
         folders = (str(self.folder), str(self.shelf))

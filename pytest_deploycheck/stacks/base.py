@@ -37,6 +37,9 @@ class BaseStack:
         self.copy = copy
         self._acme = acme
         self.relocated: list[str] = []
+        self.typed: list[str] = []
+        self.folders: tuple[Path, ...] = (copy.root, copy.run.folder / "outside")
+        self.log_keeper: str | None = None
         self.database = databases.find(self.config)
         self.environment = {**self.database.relocate(copy), **(extra or {})}
 

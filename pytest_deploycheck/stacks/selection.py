@@ -1,14 +1,30 @@
-"""Which process manager runs a project: told by the file that describes it."""
+"""Which process manager runs a project: told by the file, or the folder, that describes it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.stacks.supervisor import SupervisorStack
+from pytest_deploycheck.stacks.systemd import SystemdStack
+
+# Units often have a /tmp of their own, and see nothing of ours.
+FOLDER_OF_MACHINES = Path("/srv")
 
 
-def stack_for(_config: Config) -> Callable[..., Stack]:
+def stack_for(config: Config) -> Callable[..., Stack]:
     """Return what makes stacks of copies of the project."""
-    return SupervisorStack
+    return SystemdStack if has_units(config) else SupervisorStack
+
+
+def folder_for_runs(config: Config) -> Path | None:
+    """Return where the folder of a run must be; None for any place."""
+    return FOLDER_OF_MACHINES if has_units(config) and os.access(FOLDER_OF_MACHINES, os.W_OK) else None
+
+
+def has_units(config: Config) -> bool:
+    """Tell whether systemd runs the project: it is described by a folder of units, or by one of them."""
+    return config.manager_config.endswith(".service") or (config.root / config.manager_config).is_dir()

@@ -8,6 +8,9 @@ import json
 import os
 import re
 import signal
+{%- if cookiecutter.process_manager == "systemd" %}
+import socket
+{%- endif %}
 import sys
 import time
 from contextlib import suppress
@@ -80,7 +83,7 @@ def act(workers: list[Worker], wanted: int) -> int:
         if time.monotonic() - worker.beat_seen > HANG_S:
             worker.send(signal.SIGKILL, f"its event loop has not moved for {HANG_S} s")
             return wanted
-    parents = {worker.parent for worker in workers} - {os.getppid()}  # the server's, not Supervisor
+    parents = {worker.parent for worker in workers} - {os.getppid()}  # the server's, not {{ {"supervisor": "Supervisor", "systemd": "systemd"}[cookiecutter.process_manager] }}
     total = sum(worker.size_mb for worker in workers) + sum(map(memory_mb, parents))
     biggest = max(workers, key=lambda worker: worker.size_mb)
     if biggest.size_mb < GROWN * biggest.new_mb:
@@ -95,6 +98,14 @@ def act(workers: list[Worker], wanted: int) -> int:
     return wanted
 
 
+{% if cookiecutter.process_manager == "systemd" -%}
+def give_sign_of_life() -> None:
+    """Tell systemd that the guard is up and lives; see sd_notify(3)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.sendto(b"READY=1\nWATCHDOG=1", os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+
+
+{% endif -%}
 def main() -> None:
     """Look and act, for ever."""
     known: dict[Path, Worker] = {}
@@ -106,6 +117,9 @@ def main() -> None:
                 known.pop(file).file.unlink(missing_ok=True)
         if known:
             wanted = act(list(known.values()), wanted)
+{%- if cookiecutter.process_manager == "systemd" %}
+        give_sign_of_life()
+{%- endif %}
         time.sleep(0.5)
 
 

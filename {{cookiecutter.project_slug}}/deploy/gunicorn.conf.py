@@ -29,7 +29,7 @@ timeout = 30
 # After a stop, requests in flight get so long to finish (RST008).
 graceful_timeout = 25
 
-# supervisorctl is the way to control it.
+# {{ {"supervisor": "supervisorctl", "systemd": "systemctl"}[cookiecutter.process_manager] }} is the way to control it.
 control_socket_disable = True
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from deploycheck_mark import MARK  # type: ignore[import-not-found]  # it is on sys.path there
+from deploycheck_mark import MARK, own_pid  # type: ignore[import-not-found]  # it is on sys.path there
 from sitecustomize import record  # type: ignore[import-not-found]  # this module is imported by it
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -33,7 +32,7 @@ async def answer(scope: Scope, receive: Any, send: Any) -> None:
         return
     request = Request(scope, receive)
     action = ACTIONS.get(scope["path"].partition(MARK)[2], echo)
-    response = JSONResponse({"pid": os.getpid(), **await action(request)})
+    response = JSONResponse({"pid": own_pid(), **await action(request)})
     await response(scope, receive, send)
 
 

@@ -25,7 +25,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from deploycheck_mark import DISK_SIGNAL, EXIT_SIGNAL, MARK, PID_HEADER, TIDY_SIGNAL  # type: ignore[import-not-found]  # it is on sys.path there
+from deploycheck_mark import DISK_SIGNAL, EXIT_SIGNAL, MARK, PID_HEADER, TIDY_SIGNAL, own_pid  # type: ignore[import-not-found]  # it is on sys.path there
 
 Scope = MutableMapping[str, Any]
 
@@ -40,7 +40,7 @@ PORTS = dict(pair.split("=") for pair in os.environ.get("DEPLOYCHECK_PORTS", "")
 
 def record(name: str, **data: object) -> None:
     """Append one event. A single write to a file opened for appending is not mixed with others'."""
-    line = json.dumps({"t": time.monotonic(), "pid": os.getpid(), "name": name, **data}) + "\n"
+    line = json.dumps({"t": time.monotonic(), "pid": own_pid(), "name": name, **data}) + "\n"
     file = os.open(EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(file, line.encode())
@@ -136,7 +136,7 @@ def signed(send: Any) -> Any:
 
     async def send_signed(message: Scope) -> None:
         if message["type"] == "http.response.start" and name not in dict(message.get("headers", ())):
-            headers = [*message.get("headers", ()), (name, str(os.getpid()).encode())]
+            headers = [*message.get("headers", ()), (name, str(own_pid()).encode())]
             message = {**message, "headers": headers}
         await send(message)
 

@@ -1,0 +1,71 @@
+"""Broken deployments under systemd, booted for real, and right ways of another kind."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from harness import Change, sabotage
+
+systemd = partial(sabotage, answers=(("process_manager", "systemd"),))
+
+APP = "deploy/systemd/notes_api-app.service"
+STEPS = "deploy/systemd/notes_api-previous-steps.service"
+PROXY = "deploy/systemd/notes_api-proxy.service"
+COMMON = "deploy/systemd/notes_api-.service.d/common.conf"
+JOURNAL = "deploy/systemd/journald@notes_api.conf"
+GUARD = "deploy/guard.py"
+ENABLE = "deploy/enable"
+
+RESTART = "# Also after a clean exit (RST003).\nRestart=always\n"
+INSTALL = "[Install]\nWantedBy=multi-user.target\n"
+STOP = "TimeoutStopSec=35\n# The kernel"
+LIMITS = "StartLimitIntervalSec=60\nStartLimitBurst=5\n"
+ORDER = "Requires=notes_api-previous-steps.service\nAfter=notes_api-previous-steps.service\n"
+
+SABOTAGES = [
+    systemd("systemd: the app's unit has no install section", APP, INSTALL, "", "BOOT001"),
+    systemd("systemd: the units are written, and not enabled", ENABLE, "enable *.service", "cat *.service", "BOOT001"),
+    systemd(
+        "systemd: a target wants the app that nobody wants",
+        APP,
+        "WantedBy=multi-user.target",
+        "WantedBy=notes_api.target",
+        "BOOT001",
+    ),
+    systemd("systemd: no restart", APP, RESTART, "Restart=no\n", "RST002", "RST003"),
+    systemd("systemd: restart after a failure only", APP, RESTART, "Restart=on-failure\n", "RST003"),
+    systemd("systemd: restart after a success only", APP, RESTART, "Restart=on-success\n", "RST002"),
+    systemd("systemd: one start is the limit", APP, "StartLimitBurst=5", "StartLimitBurst=1", "RST002", "RST003"),
+    systemd("systemd: no limit of starts, and no pause", APP, LIMITS, "StartLimitIntervalSec=0\n", "RST006",
+            more=(Change(file=APP, old="RestartSec=1\n", new="RestartSec=50ms\n"),)),
+    systemd("systemd: one second to stop", APP, STOP, STOP.replace("35", "500ms"), "RST008"),
+    systemd(
+        "systemd: no memory limit",
+        APP,
+        "MemoryMax=@MEMORY_LIMIT_MB@M\n",
+        "",
+        "MEM002",
+        more=(Change(file=GUARD, old="    if total > LIMIT_MB:\n", new="    if total > 100 * LIMIT_MB:\n"),),
+    ),
+    systemd("systemd: too few open files", APP, "LimitNOFILE=4096", "LimitNOFILE=128", "RES004"),
+    systemd("systemd: the app does not wait for the previous steps", APP, ORDER, "", "BOOT007"),
+    systemd("systemd: previous steps may take a moment only", STEPS, "TimeoutStartSec=infinity", "TimeoutStartSec=3", "PRE009"),
+    systemd("systemd: previous steps are tried once", STEPS, "Restart=on-failure\n", "",
+            more=(), touches=("BOOT003",)),
+    # Right ways of another kind: nothing may fail.
+    systemd(
+        "systemd: the kernel alone keeps the memory limit",
+        GUARD,
+        "    if total > LIMIT_MB:\n",
+        "    if total > 100 * LIMIT_MB:\n",
+        touches=("MEM002", "MEM003"),
+    ),
+    systemd("systemd: Type=exec", APP, "Type=notify", "Type=exec", touches=("RST001", "RST002", "RST003", "RST006")),
+    systemd(
+        "systemd: previous steps in the app's own unit",
+        APP,
+        "ExecStart=",
+        "ExecStartPre=@FOLDER@/deploy/previous-steps\nExecStart=",
+        touches=("PRE001", "PRE002", "PRE005"),
+    ),
+]
