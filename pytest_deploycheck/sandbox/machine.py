@@ -52,6 +52,7 @@ MASKED = (
 # All lines come to the console, and stand in the journal's files as they were written.
 JOURNAL = "[Journal]\nStorage=persistent\nCompress=no\nForwardToConsole=yes\nMaxLevelConsole=debug\n"
 SYSTEMD = Path("/usr/lib/systemd/systemd")
+OLDEST_VERSION = 240
 BOOT_DEADLINE_S = 20.0
 
 # Each machine gets control groups of its own, also the memory controller of the old hierarchy, which systemd-nspawn
@@ -135,6 +136,10 @@ class Machine:
         (units / "default.target").symlink_to("/usr/lib/systemd/system/multi-user.target")
         for name in MASKED:
             (units / name).symlink_to("/dev/null")
+        # By this name, which /usr hides later, systemd-nspawn learns that systemd is new enough for both hierarchies.
+        versions = self.root / "usr/lib/systemd"
+        versions.mkdir(parents=True)
+        (versions / f"libsystemd-shared-{OLDEST_VERSION}.so").touch()
         (self.root / "init").write_text(INIT, encoding="utf-8")
         (self.root / "init").chmod(0o755)
 
@@ -178,7 +183,7 @@ class Machine:
             *(f"--bind-ro=/{path.name}" for path in Path("/").iterdir() if _is_shared(path)),
             *(f"--bind-ro=/etc/{name}" for name in SHARED_ETC if _is_shared(Path("/etc", name), own=())),
             *(f"--bind-ro={path}" for path in shown),
-            f"--bind={folder}",
+            f"--bind={folder}:{folder}:norbind",
             f"--bind-ro=/proc:{self.proc}",
         ]
         own_groups = [] if Path("/run/systemd/system").is_dir() else ["--keep-unit"]

@@ -24,7 +24,13 @@ ORDER = "Requires=notes_api-previous-steps.service\nAfter=notes_api-previous-ste
 
 SABOTAGES = [
     systemd("systemd: the app's unit has no install section", APP, INSTALL, "", "BOOT001"),
-    systemd("systemd: the units are written, and not enabled", ENABLE, "enable *.service", "cat *.service", "BOOT001"),
+    systemd(
+        "systemd: the units are written, and not enabled",
+        ENABLE,
+        "enable *.service",
+        "cat *.service",
+        "BOOT001",
+    ),
     systemd(
         "systemd: a target wants the app that nobody wants",
         APP,
@@ -35,9 +41,17 @@ SABOTAGES = [
     systemd("systemd: no restart", APP, RESTART, "Restart=no\n", "RST002", "RST003"),
     systemd("systemd: restart after a failure only", APP, RESTART, "Restart=on-failure\n", "RST003"),
     systemd("systemd: restart after a success only", APP, RESTART, "Restart=on-success\n", "RST002"),
-    systemd("systemd: one start is the limit", APP, "StartLimitBurst=5", "StartLimitBurst=1", "RST002", "RST003"),
-    systemd("systemd: no limit of starts, and no pause", APP, LIMITS, "StartLimitIntervalSec=0\n", "RST006",
-            more=(Change(file=APP, old="RestartSec=1\n", new="RestartSec=50ms\n"),)),
+    systemd(
+        "systemd: one start is the limit", APP, "StartLimitBurst=5", "StartLimitBurst=1", "RST002", "RST003"
+    ),
+    systemd(
+        "systemd: no limit of starts, and no pause",
+        APP,
+        LIMITS,
+        "StartLimitIntervalSec=0\n",
+        "RST006",
+        more=(Change(file=APP, old="RestartSec=1\n", new="RestartSec=50ms\n"),),
+    ),
     systemd("systemd: one second to stop", APP, STOP, STOP.replace("35", "500ms"), "RST008"),
     systemd(
         "systemd: no memory limit",
@@ -49,9 +63,21 @@ SABOTAGES = [
     ),
     systemd("systemd: too few open files", APP, "LimitNOFILE=4096", "LimitNOFILE=128", "RES004"),
     systemd("systemd: the app does not wait for the previous steps", APP, ORDER, "", "BOOT007"),
-    systemd("systemd: previous steps may take a moment only", STEPS, "TimeoutStartSec=infinity", "TimeoutStartSec=3", "PRE009"),
-    systemd("systemd: previous steps are tried once", STEPS, "Restart=on-failure\n", "",
-            more=(), touches=("BOOT003",)),
+    systemd(
+        "systemd: previous steps may take a moment only",
+        STEPS,
+        "TimeoutStartSec=infinity",
+        "TimeoutStartSec=3",
+        "PRE009",
+    ),
+    systemd(
+        "systemd: previous steps are tried once",
+        STEPS,
+        "Restart=on-failure\n",
+        "",
+        more=(),
+        touches=("BOOT003",),
+    ),
     # Right ways of another kind: nothing may fail.
     systemd(
         "systemd: the kernel alone keeps the memory limit",
@@ -60,7 +86,13 @@ SABOTAGES = [
         "    if total > 100 * LIMIT_MB:\n",
         touches=("MEM002", "MEM003"),
     ),
-    systemd("systemd: Type=exec", APP, "Type=notify", "Type=exec", touches=("RST001", "RST002", "RST003", "RST006")),
+    systemd(
+        "systemd: Type=exec",
+        APP,
+        "Type=notify",
+        "Type=exec",
+        touches=("RST001", "RST002", "RST003", "RST006"),
+    ),
     systemd(
         "systemd: previous steps in the app's own unit",
         APP,

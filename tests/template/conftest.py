@@ -18,6 +18,10 @@ COMBINATIONS = [
     for prefix in ("", "/api/v1")
 ]
 COMBINATIONS.append(COMBINATIONS[0] | {"database": "postgresql"})
+COMBINATIONS += [
+    {"https_proxy": "caddy", "app_server": server, "path_prefix": "", "process_manager": "systemd"}
+    for server in ("gunicorn", "uvicorn")
+]
 
 Bake = Callable[..., Path]
 

@@ -62,6 +62,16 @@ def test_nothing_of_the_other_proxies_remains(project: Path) -> None:
         assert not [other for other in others if other in (path + text).lower()], path
 
 
+def test_nothing_of_the_other_manager_remains(project: Path) -> None:
+    """Under systemd nothing names Supervisor; under Supervisor one unit starts it, and no more."""
+    if (project / "deploy/systemd").exists():
+        for path, text in texts(project).items():
+            assert "supervisor" not in (path + text).lower(), path
+    else:
+        assert len(list(project.glob("deploy/**/*.service"))) == 1
+        assert not (project / "deploy/run").exists()
+
+
 def test_only_the_chosen_database_is_named(project: Path) -> None:
     """Nothing of the other one is left."""
     other = "sqlite" if "psycopg" in (project / "pyproject.toml").read_text() else "postgres"
@@ -83,8 +93,13 @@ def test_texts_are_tidy(project: Path) -> None:
 
 def test_scripts_are_executable_and_portable(project: Path) -> None:
     """They can be started, and a plain POSIX shell understands them."""
-    for name in ("start", "previous-steps", "reload", "reload-proxy", "enable"):
-        script = project / "deploy" / name
+    scripts = [
+        file
+        for file in (project / "deploy").iterdir()
+        if file.is_file() and not file.suffix and file.name != "Caddyfile"
+    ]
+    assert len(scripts) >= 4
+    for script in scripts:
         assert stat.S_IMODE(script.stat().st_mode) == 0o755
         subprocess.run(["sh", "-n", script], check=True)
 
@@ -141,7 +156,7 @@ def test_pyproject_tells_deploycheck_everything(project: Path) -> None:
     """What the plugin needs to know is in `[tool.deploycheck]`, by names of `.env`, never by a second copy."""
     table = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["deploycheck"]
     assert table["app"] == "notes_api.main:app"
-    assert (project / table["start"]).exists()
+    assert (project / table.get("start", table.get("manager_config"))).exists()
     assert (project / table["previous_steps"]).exists()
     assert (project / table["enable"]).exists()
     names = re.findall(r'"(?:Bearer )?\$(\w+)"', json.dumps(table))

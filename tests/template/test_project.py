@@ -39,8 +39,9 @@ pytestmark = pytest.mark.slow
         {"https_proxy": "traefik"},
         ODD | {"https_proxy": "traefik"},
         {"database": "postgresql"},
+        {"process_manager": "systemd"},
     ],
-    ids=["default", "odd", "traefik", "odd-traefik", "postgresql"],
+    ids=["default", "odd", "traefik", "odd-traefik", "postgresql", "systemd"],
 )
 def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make one project with the defaults, and one as different as can be."""
