@@ -98,6 +98,20 @@ def needs() -> list[Need]:
             is_here=_program("supervisord", "supervisorctl"),
             only_for={"process_manager": ("supervisor",)},
         ),
+        Need(
+            name="systemd-nspawn",
+            checks="all checks",
+            install="apt-get install systemd-container",
+            is_here=_program("systemd-nspawn"),
+            only_for={"process_manager": ("systemd",)},
+        ),
+        Need(
+            name="root",
+            checks="all checks",
+            install="sudo .venv/bin/pytest --deploycheck",
+            is_here=lambda _: os.geteuid() == 0,
+            only_for={"process_manager": ("systemd",)},
+        ),
         *(
             Need(
                 name=server,

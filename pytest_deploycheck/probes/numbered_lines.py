@@ -55,7 +55,9 @@ class NumberedLines:
         return self._rotated.issuperset(logs)
 
     def _all_there(self, seen: dict[Path, set[int]]) -> bool:
-        return self.written - 1 in set().union(*seen.values(), self._printed())
+        last, found = self.written - 1, set[int]().union(*seen.values())
+        is_for_files = found or self.stack.log_keeper
+        return last in (found if is_for_files else self._printed())
 
     def _printed(self) -> set[int]:
         return self._numbers(self.stack.copy.log_file)

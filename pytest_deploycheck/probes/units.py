@@ -74,12 +74,19 @@ def written_units(root: Path) -> list[str]:
 
 
 def all_units(root: Path) -> dict[str, Unit]:
-    """Return all services below ``root``, started or not."""
+    """Return all services below ``root``, started or not; of templates the instances that are enabled."""
+    names = {name for name in written_units(root) if "@." not in name}
+    names |= {link.name for link in _links(root) if "@." not in link.name}
     return {
         name: Unit(name=name, file=file, settings=_read(root, name, file))
-        for name in written_units(root)
+        for name in sorted(names)
         if (file := _file(root, name))
     }
+
+
+def template_of(name: str) -> str:
+    """Return what an instance is made from, ``worker@.service`` for ``worker@1.service``; others as they are."""
+    return re.sub(r"@[^.]*\.", "@.", name)
 
 
 def units_of_the_start(root: Path) -> list[Unit]:
@@ -101,8 +108,7 @@ def _links(root: Path) -> Iterator[Path]:
 
 def _file(root: Path, name: str) -> Path | None:
     """Return the file of a unit; None if there is none, or if it is masked by a link to /dev/null."""
-    for folder in UNIT_FOLDERS:
-        file = root / folder / name
+    for file in (root / folder / found for found in (name, template_of(name)) for folder in UNIT_FOLDERS):
         if file.is_file():
             return file
         if file.is_symlink():
@@ -117,7 +123,7 @@ def _read(root: Path, name: str, file: Path) -> dict[tuple[str, str], list[str]]
     drop_ins = [
         path
         for folder in UNIT_FOLDERS
-        for owner in (name, *_prefixes(name))
+        for owner in dict.fromkeys((template_of(name), name, *_prefixes(name)))
         for path in (root / folder / f"{owner}.d").glob("*.conf")
     ]
     for path in [file, *sorted(drop_ins, key=lambda path: path.name)]:

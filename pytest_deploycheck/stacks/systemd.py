@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.probes.processes import Processes, with_descendants
-from pytest_deploycheck.probes.units import Unit, all_units
+from pytest_deploycheck.probes.units import Unit, all_units, template_of
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.guardian import environment_of, parent_of
@@ -28,7 +28,8 @@ DROP_IN = "zz-deploycheck.conf"
 PROPERTIES = "Id,ActiveState,SubState,Result,NRestarts,ExecMainStatus"
 # Who pulls a unit in; nobody, if all are empty.
 PULLED_IN_BY = ("WantedBy", "RequiredBy", "UpheldBy", "BoundBy", "TriggeredBy", "ConsistsOf")
-USUAL_STOP_S = 90.0
+USUAL_START_S = USUAL_STOP_S = 90.0
+LONGEST_TRIED_START_S = 5.0
 BOOT_DEADLINE_S = 20.0
 # What journald shows on the machine's console: [   12.345678] gunicorn[42]: text
 CONSOLE_LINE = re.compile(r"\[ *\d+\.\d+\] (?P<who>[^\s\[:]+)(\[\d+\])?: (?P<text>.*)")
@@ -55,10 +56,13 @@ class SystemdStack(BaseStack):
         self._units = self._installed()
         services = {name: unit.commands("ExecStart") for name, unit in self._units.items()}
         commands = {name: lines[-1] for name, lines in services.items() if lines}
-        self._app, self._proxy = self.find_parts(commands, kind="unit")
-        self.start_grace_s = self._units[self._app].seconds("TimeoutStartSec", 90.0)
-        self.start_grace_s = min(self.start_grace_s, 5.0)
-        self.stop_grace_s = self._units[self._app].seconds("TimeoutStopSec", USUAL_STOP_S)
+        app, self._proxy = self.find_parts(commands, kind="unit")
+        # One unit, or each instance of a template.
+        self._apps = [name for name in self._units if template_of(name) == template_of(app)]
+        # So long a start may take in any case: a migration that takes longer must not be ended (PRE009).
+        limits = [unit.seconds("TimeoutStartSec", USUAL_START_S) for unit in self._units.values()]
+        self.start_grace_s = min([LONGEST_TRIED_START_S, *limits])
+        self.stop_grace_s = self._units[app].seconds("TimeoutStopSec", USUAL_STOP_S)
         self._relocate(commands[self._proxy])
 
     def _installed(self) -> dict[str, Unit]:
@@ -155,7 +159,7 @@ class SystemdStack(BaseStack):
         if forgotten:
             self.typed.append(shlex.join(command))
         if forgotten or terminal:
-            argv = self._inside(command if forgotten else ["systemctl", "start", self._app, self._proxy])
+            argv = self._inside(command if forgotten else ["systemctl", "start", *self._apps, self._proxy])
             with contextlib.suppress(OSError):
                 self.copy.spawn(shlex.join(argv), terminal=terminal)
 
@@ -195,7 +199,7 @@ class SystemdStack(BaseStack):
         """Return the processes of the app now. Those that systemd itself has started in its unit are the servers."""
         manager = self._pid
         servers = frozenset(
-            pid for pid in self._pids_of(self._app) if parent_of(pid) == manager and not _is_control(pid)
+            pid for pid in self._pids_of(*self._apps) if parent_of(pid) == manager and not _is_control(pid)
         )
         tree = with_descendants(servers)
         return Processes(
@@ -206,18 +210,19 @@ class SystemdStack(BaseStack):
         """Return the processes of the proxy now."""
         return frozenset(self._pids_of(self._proxy))
 
-    def _pids_of(self, unit: str) -> Iterator[int]:
-        """Yield the processes in a unit's control group."""
+    def _pids_of(self, *units: str) -> Iterator[int]:
+        """Yield the processes in the control groups of some units."""
         for pid in with_descendants({self._pid}) if self._pid else ():
             with contextlib.suppress(OSError):
-                if f"/{unit}" in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"):
+                groups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+                if any(f"/{unit}" in groups for unit in units):
                     yield pid
 
     def is_running(self) -> bool:
         """Tell whether systemd says of app and proxy that they run."""
         states = self._properties()
         return bool(states) and all(
-            states[name]["ActiveState"] == "active" for name in (self._app, self._proxy) if name in states
+            states[name]["ActiveState"] == "active" for name in (*self._apps, self._proxy) if name in states
         )
 
     def app_has_failed(self) -> bool:
@@ -246,13 +251,14 @@ class SystemdStack(BaseStack):
 
     def stop_app(self) -> None:
         """Stop the app, and what would start it again at the next request."""
-        sockets = self._show("TriggeredBy").get(self._app, {}).get("TriggeredBy", "").split()
-        self._systemctl("stop", *sockets, self._app)
+        shown = self._show("TriggeredBy")
+        sockets = [name for app in self._apps for name in shown.get(app, {}).get("TriggeredBy", "").split()]
+        self._systemctl("stop", *sockets, *self._apps)
 
     def start_app(self) -> None:
         """Start the app, also where systemd has given it up."""
-        self._systemctl("reset-failed", self._app)
-        self._systemctl("start", "--no-block", self._app)
+        self._systemctl("reset-failed", *self._apps)
+        self._systemctl("start", "--no-block", *self._apps)
 
     def _systemctl(self, *arguments: str) -> None:
         argv = self._inside(["systemctl", *arguments])
@@ -294,14 +300,15 @@ class SystemdStack(BaseStack):
     def _advice(self, key: str, text: str) -> Advice:
         """Find the line of a setting of the app's unit in the project's own files."""
         folder = Path(self.config.manager_config)
-        files = [folder / self._app, *sorted((self.config.root / folder).glob("*.service.d/*.conf"))]
+        own = folder / template_of(self._apps[0])
+        files = [own, *sorted((self.config.root / folder).glob("*.service.d/*.conf"))]
         for file in files:
             with contextlib.suppress(OSError):
                 lines = (self.config.root / file).read_text(encoding="utf-8").splitlines()
                 numbers = [number for number, line in enumerate(lines, start=1) if line.startswith(f"{key}=")]
                 if numbers:
                     return Advice(str(file), numbers[-1], text)
-        return Advice(str(folder / self._app), None, text)
+        return Advice(str(own), None, text)
 
 
 def _is_control(pid: int) -> bool:

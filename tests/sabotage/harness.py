@@ -15,8 +15,13 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "traefik", "uvicorn")
-# What Debian packages must be there for an answer to https_proxy; CI has all of them.
-PROGRAMS_OF = {"nginx": ("nginx", "certbot"), "haproxy": ("haproxy", "certbot")}
+# What programs must be there for an answer to https_proxy or process_manager; CI has all of them.
+PROGRAMS_OF = {
+    "nginx": ("nginx", "certbot"),
+    "haproxy": ("haproxy", "certbot"),
+    "systemd": ("systemd-nspawn",),
+}
+PACKAGE_OF = {"systemd-nspawn": "systemd-container"}
 # The end of what Gunicorn's settings do in each new worker.
 FORKED = "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
 SECOND_TRY = "second try, after the first one said"

@@ -6,7 +6,7 @@ from functools import partial
 
 from harness import Change, sabotage
 
-systemd = partial(sabotage, answers=(("process_manager", "systemd"),))
+systemd = partial(sabotage, answers=(("process_manager", "systemd"),), touches=("BOOT002",))
 
 APP = "deploy/systemd/notes_api-app.service"
 STEPS = "deploy/systemd/notes_api-previous-steps.service"
@@ -27,8 +27,8 @@ SABOTAGES = [
     systemd(
         "systemd: the units are written, and not enabled",
         ENABLE,
-        "enable *.service",
-        "cat *.service",
+        'enable "$@"',
+        'is-enabled "$@" || true',
         "BOOT001",
     ),
     systemd(

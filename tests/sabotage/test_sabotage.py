@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -19,9 +20,10 @@ import replication
 import resources
 import restarts
 import startup
+import systemd
 import traefik
 import variations
-from harness import PROGRAMS_OF, SECOND_TRY, Sabotage, Verdict, run_deploycheck
+from harness import PACKAGE_OF, PROGRAMS_OF, SECOND_TRY, Sabotage, Verdict, run_deploycheck
 
 from pytest_deploycheck.check import Concept, all_checks
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
@@ -39,6 +41,7 @@ MODULES = (
     nginx,
     traefik,
     haproxy,
+    systemd,
 )
 RECORDS = [record for module in MODULES for record in module.SABOTAGES]
 HOME = {record.id: module.__name__ for module in MODULES for record in module.SABOTAGES}
@@ -47,10 +50,12 @@ TAKE_SECONDS = {"MEM005", "RES001", "RES005", "RES007"}
 
 def require_programs(record: Sabotage) -> None:
     """Skip a record whose stack or check needs a program that is not here; CI has all of them."""
-    wanted = PROGRAMS_OF.get(dict(record.answers).get("https_proxy", ""), ())
+    wanted = [program for _, answer in record.answers for program in PROGRAMS_OF.get(answer, ())]
     for program in (*wanted, *(("pebble",) if "TLS010" in record.caught_by else ())):
         if not shutil.which(program, path=SYSTEM_PATH):
-            pytest.skip(f"apt-get install {program}")
+            pytest.skip(f"apt-get install {PACKAGE_OF.get(program, program)}")
+    if ("process_manager", "systemd") in record.answers and os.geteuid() != 0:
+        pytest.skip("only root can boot systemd")
 
 
 def proofs() -> list[Sabotage]:
