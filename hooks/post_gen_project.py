@@ -19,7 +19,11 @@ FILES_OF = {
     ],
     ("process_manager", "systemd"): ["deploy/run", "deploy/systemd"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py", "deploy/systemd/*-app.service"],
-    ("app_server", "uvicorn"): ["deploy/systemd/*.socket", "deploy/systemd/*.slice", "deploy/systemd/*-app@.service"],
+    ("app_server", "uvicorn"): [
+        "deploy/systemd/*.socket",
+        "deploy/systemd/*.slice",
+        "deploy/systemd/*-app@.service",
+    ],
     ("https_proxy", "caddy"): ["deploy/Caddyfile"],
     ("https_proxy", "traefik"): ["deploy/traefik.yml", "deploy/traefik-routes.yml"],
     ("https_proxy", "nginx"): ["deploy/nginx.conf", "deploy/write-nginx-conf"],

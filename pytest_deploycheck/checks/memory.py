@@ -26,8 +26,10 @@ WINDOW_REQUESTS_PER_WORKER = 200
 WINDOW_S = 1.2
 FLAT_DEADLINE_S = 25.0
 
-# How logs call it: "sent SIGKILL", "signal 9", "Perhaps out of memory", "OOM", "oom-kill"; or "[pid] died".
-TELLS_OF_A_KILL = re.compile(r"SIGKILL|signal[ :]*9\b|out of memory|\boom\b|oom[-_]kill", re.IGNORECASE)
+# How logs call it: "sent SIGKILL", "signal 9", "9/KILL", "Perhaps out of memory", "OOM", "oom-kill"; or "[pid] died".
+TELLS_OF_A_KILL = re.compile(
+    r"SIGKILL|signal[ :]*9\b|\b9/KILL\b|out of memory|\boom\b|oom[-_]kill", re.IGNORECASE
+)
 
 
 @check(
