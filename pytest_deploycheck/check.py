@@ -46,7 +46,10 @@ class Concept(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A check's record. ``act`` is the first line of the function's docstring."""
+    """A check's record. ``act`` is the first line of the function's docstring.
+
+    ``filed_under`` and ``docs`` are there for checks that are not the plugin's own.
+    """
 
     id: str
     title: str
@@ -55,11 +58,18 @@ class Check:
     function: Callable[..., None]
     experiment: Callable[..., Any] | None
     should: bool
+    filed_under: Concept | None = None
+    docs: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """What its ID begins with, before the number."""
+        return self.id.rstrip("0123456789")
 
     @property
     def concept(self) -> Concept:
         """The deployment concept that this check proves."""
-        return Concept.of(self.id)
+        return self.filed_under or Concept.of(self.id)
 
     @property
     def act(self) -> str:
@@ -68,7 +78,9 @@ class Check:
 
     @property
     def url(self) -> str:
-        """Where the course explains it."""
+        """Where it is explained: in the course, or where its author says."""
+        if self.filed_under:
+            return self.docs
         return f"{COURSE_URL}/{self.concept.slug}/#{self.id}"
 
 
@@ -83,6 +95,8 @@ def check(
     fix: str,
     experiment: Callable[..., Any] | None = None,
     should: bool = False,
+    concept: Concept | None = None,
+    docs: str = "",
 ) -> Callable[[F], F]:
     """Make a function a check.
 
@@ -94,6 +108,8 @@ def check(
         experiment: a function of a ``Workshop`` that runs in the background on stacks of its own; the check gets
             what it returns as the fixture ``experiment``.
         should: a failure warns only, unless the run is strict.
+        concept: where reports show it. The plugin's own checks tell it by their ID's prefix, others have to name it.
+        docs: a URL that explains a check that is not the plugin's own.
     """
 
     def mark(function: F) -> F:
@@ -105,6 +121,8 @@ def check(
             function=function,
             experiment=experiment,
             should=should,
+            filed_under=concept,
+            docs=docs,
         )
         return function
 

@@ -11,38 +11,51 @@ import pytest
 
 from pytest_deploycheck import checks
 from pytest_deploycheck.check import Check, Concept, check_of
+from pytest_deploycheck.own_checks import OwnModule
 
 # Fixtures that wait until no experiment runs any more.
 NEED_QUIET = frozenset({"quiet_stack", "saturation", "overload"})
 ROOT_ID = "deploycheck"
 ANCHOR = "pyproject.toml"
-CHECKS = Path(checks.__file__).parent
 
 
 class CheckFile(pytest.File):
-    """Stands at the project's ``pyproject.toml`` and yields one module of checks per concept."""
+    """Stands at the project's ``pyproject.toml`` and yields the modules of checks: one per concept, and own ones."""
+
+    own: list[OwnModule]
 
     @classmethod
-    def at(cls, parent: pytest.Collector, path: Path) -> CheckFile:
+    def at(cls, parent: pytest.Collector, path: Path, own: list[OwnModule]) -> CheckFile:
         """Make the collector; its node id is ``deploycheck`` whatever the invocation folder is."""
-        return cls.from_parent(parent, path=path, nodeid=ROOT_ID)
+        made = cls.from_parent(parent, path=path, nodeid=ROOT_ID)
+        made.own = own
+        return made
 
     def collect(self) -> Iterator[CheckModule]:
-        """Yield a module for each concept."""
+        """Yield a module for each concept, and those of own checks."""
         for concept in Concept:
-            yield CheckModule.from_parent(
-                self,
-                path=CHECKS / f"{concept.slug}.py",
-                name=concept.slug,
-                nodeid=f"{ROOT_ID}::{concept.slug}",
+            yield CheckModule.of(
+                self, importlib.import_module(f"{checks.__name__}.{concept.slug}"), concept.slug
             )
+        for own in self.own:
+            yield CheckModule.of(self, own.module, own.name)
 
 
 class CheckModule(pytest.Module):
     """A module of checks. pytest collects its functions as it does tests; only the names differ."""
 
+    imported: ModuleType
+
+    @classmethod
+    def of(cls, parent: CheckFile, module: ModuleType, name: str) -> CheckModule:
+        """Make the collector of a module that is imported already; the name is the middle of its node ids."""
+        path = Path(str(module.__file__))
+        made = cls.from_parent(parent, path=path, name=name, nodeid=f"{ROOT_ID}::{name}")
+        made.imported = module
+        return made
+
     def _getobj(self) -> ModuleType:
-        return importlib.import_module(f"{checks.__name__}.{self.name}")
+        return self.imported
 
     def funcnamefilter(self, name: str) -> bool:
         """Take functions named ``check_…``."""
@@ -117,4 +130,4 @@ def selected(items: list[pytest.Item], wanted: str) -> tuple[list[pytest.Item], 
 
 
 def _matches(record: Check, word: str) -> bool:
-    return word.lower() == record.concept.slug or word.upper() in (record.id, record.concept.prefix)
+    return word.lower() == record.concept.slug or word.upper() in (record.id, record.prefix)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_deploycheck.proxies.protocol import Proxy
 
 
 class ConfigError(Exception):
@@ -56,6 +60,7 @@ class Config:
         once: functions, as ``module:name``, that must run once in a deployment, whatever the number of workers.
         database_server: a server on which the run makes databases of its own; None = it starts a server.
         disposable_database_servers: hosts, or hosts and ports, that are not the server of production for certain.
+        more_proxies: those that plugins bring; no setting.
         ports: fixed sandbox ports ``[http, https]`` of the public entry; free ones are taken if empty.
     """
 
@@ -89,3 +94,4 @@ class Config:
     ports: tuple[int, ...] = ()
     requests: Requests = field(default_factory=Requests)
     waivers: dict[str, str] = field(default_factory=dict)
+    more_proxies: tuple[Proxy, ...] = ()

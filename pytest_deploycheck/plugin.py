@@ -7,6 +7,13 @@ import pytest
 NODE_ID_PREFIX = "deploycheck::"
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks by which others bring parts of a stack."""
+    from pytest_deploycheck import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the ``deploycheck`` options."""
     group = parser.getgroup("deploycheck", "prove the deployment of this project by behaviour")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import itertools
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_deploycheck import collect, databases, distribution, fixtures
+from pytest_deploycheck import collect, databases, distribution, fixtures, own_checks
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.config import Config, ConfigError
+from pytest_deploycheck.own_checks import OwnModule
+from pytest_deploycheck.proxies.protocol import Proxy
 from pytest_deploycheck.reader import load
 from pytest_deploycheck.report import terminal
 from pytest_deploycheck.report.delivery import Delivery
 from pytest_deploycheck.report.results import Results, attach, result_of
 from pytest_deploycheck.report.timings import Clock
+from pytest_deploycheck.stacks.protocol import Stack
+from pytest_deploycheck.stacks.selection import stack_for
 from pytest_deploycheck.workshop import Workshop
 
 TIMINGS = "deploycheck_timings"
@@ -30,13 +36,15 @@ def start_session(config: pytest.Config) -> None:
     try:
         settings = load(config.rootpath)
         databases.find(settings).verify()
+        own = own_checks.load(config.rootpath)
     except ConfigError as error:
         raise pytest.UsageError(f"deploycheck: {error}{_rootdir_hint(config)}") from None
-    _refuse_bad_waivers(settings)
+    settings = replace(settings, more_proxies=_proxies_of_others(config, settings))
+    _refuse_bad_waivers(settings, own)
     delivery = Delivery.prepared(config.option, settings.root)
     distribution.choose(config)
     config.addinivalue_line("markers", "deploycheck: a check of the project's deployment")
-    session = DeploycheckSession(config, settings, delivery)
+    session = DeploycheckSession(config, settings, delivery, own)
     config.pluginmanager.register(session, "deploycheck-session")
     config.pluginmanager.register(fixtures, "deploycheck-fixtures")
     collect.add_checks(config)
@@ -51,8 +59,18 @@ def _rootdir_hint(config: pytest.Config) -> str:
     return ""
 
 
-def _refuse_bad_waivers(settings: Config) -> None:
-    known = {record.id for record in all_checks()}
+def _proxies_of_others(config: pytest.Config, settings: Config) -> tuple[Proxy, ...]:
+    found = itertools.chain(*config.hook.pytest_deploycheck_proxies(settings=settings))
+    proxies = tuple(found)
+    for proxy in proxies:
+        for name in ("NAME", "ADVICE", "relocate"):
+            if not hasattr(proxy, name):
+                raise pytest.UsageError(f"pytest_deploycheck_proxies returned {proxy!r}, which has no {name}")
+    return proxies
+
+
+def _refuse_bad_waivers(settings: Config, own: list[OwnModule]) -> None:
+    known = {record.id for record in (*all_checks(), *(record for module in own for record in module.checks))}
     for check_id, reason in settings.waivers.items():
         if check_id not in known:
             raise pytest.UsageError(f"[tool.deploycheck.waivers] {check_id} is no check of this version")
@@ -63,10 +81,15 @@ def _refuse_bad_waivers(settings: Config) -> None:
 class DeploycheckSession:
     """One test session's hooks."""
 
-    def __init__(self, config: pytest.Config, settings: Config, delivery: Delivery) -> None:
+    def __init__(
+        self, config: pytest.Config, settings: Config, delivery: Delivery, own: list[OwnModule]
+    ) -> None:
         self.config = config
         self.settings = settings
-        self.workshop = Workshop(settings)
+        self.own = own
+        self.workshop = Workshop(
+            settings, lambda settings: config.hook.pytest_deploycheck_stack(settings=settings)
+        )
         self.results = Results(settings)
         self.delivery = delivery
         self.clock = Clock()
@@ -75,8 +98,13 @@ class DeploycheckSession:
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Put the checks where the project's ``pyproject.toml`` is."""
         if file_path == self.config.rootpath / collect.ANCHOR:
-            return collect.CheckFile.at(parent, file_path)
+            return collect.CheckFile.at(parent, file_path, self.own)
         return None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_deploycheck_stack(self, settings: Config) -> Callable[..., Stack]:
+        """Choose one of the plugin's own stacks, where nobody else brings one."""
+        return stack_for(settings)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Mark, select and sort the checks."""

@@ -142,8 +142,9 @@ class Workshop:
         lanes: the threads of the experiments.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, choose: Callable[[Config], Callable[..., Stack]] = stack_for) -> None:
         self.config = config
+        self._choose = choose
         self.gentle = SteadyStack(self.stack, ask_manager=False)
         self.for_kills = SteadyStack(self.stack, ask_manager=True)
         self.for_stops = SteadyStack(self.stack, ask_manager=False)
@@ -175,7 +176,7 @@ class Workshop:
             Blocked: a port is taken.
         """
         try:
-            return stack_for(self.config)(copy or self.run.copy(), extra, acme=acme)
+            return self._choose(self.config)(copy or self.run.copy(), extra, acme=acme)
         except PortTaken as error:
             raise Blocked(str(error)) from None
 

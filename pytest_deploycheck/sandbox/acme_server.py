@@ -15,6 +15,7 @@ import httpx2
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
+from pytest_deploycheck.sandbox.certificates import issued_for
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 from pytest_deploycheck.sandbox.run import Run
 from pytest_deploycheck.sandbox.tools import require
@@ -53,7 +54,7 @@ class AcmeServer:
         dns, management = run.ports.take(), run.ports.take()
         self._management = f"https://{LOOPBACK}:{management}"
         self.acme = acme_at(run, directory_port)
-        certificate = run.ca.issue_cert(LOOPBACK)
+        certificate = issued_for(LOOPBACK, run.ca)
         chain, key = self._folder / "server.crt", self._folder / "server.key"
         certificate.cert_chain_pems[0].write_to_path(str(chain))
         certificate.private_key_pem.write_to_path(str(key))

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
+
+# A run takes minutes, and the clocks of one machine agree.
+LIFE = timedelta(days=1)
+
+
+def issued_for(name: str, ca: trustme.CA) -> trustme.LeafCert:
+    """Issue a certificate for a host name or an address that outlives the run by little."""
+    now = datetime.now(UTC)
+    return ca.issue_cert(name, not_before=now - LIFE, not_after=now + LIFE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +50,7 @@ class CertificateFiles:
 
     def issue(self, ca: trustme.CA) -> bytes:
         """Put a new certificate there, as a renewal does; return it (DER)."""
-        issued = ca.issue_cert(self.domain)
+        issued = issued_for(self.domain, ca)
         chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
         key = issued.private_key_pem.bytes()
         files = {self.key: key, self.lineage / "privkey.pem": key}

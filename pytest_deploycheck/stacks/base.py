@@ -57,7 +57,7 @@ class BaseStack:
         """
         app, self.server = self._find("app", servers.MODULES, commands, kind)
         require(self.server.NAME, self.copy.root / ".venv", install=f"pip install {self.server.NAME}")
-        proxy, self.proxy = self._find("proxy", proxies.MODULES, commands, kind)
+        proxy, self.proxy = self._find("proxy", (*self.config.more_proxies, *proxies.MODULES), commands, kind)
         self.parts = {
             "manager": self.NAME,
             "proxy": self.proxy.NAME,

@@ -141,7 +141,7 @@ def test_a_run_without_the_flag_imports_nothing_more(tmp_path: Path) -> None:
         "    heavy = {'httpx2', 'psutil', 'trustme', 'prometheus_client', 'pathspec', 'dotenv'}\n"
         "    ours = {name for name in sys.modules if name.startswith('pytest_deploycheck')}\n"
         "    assert not heavy & set(sys.modules)\n"
-        "    assert ours == {'pytest_deploycheck', 'pytest_deploycheck.plugin'}\n",
+        "    assert ours == {'pytest_deploycheck', 'pytest_deploycheck.hookspecs', 'pytest_deploycheck.plugin'}\n",
         encoding="utf-8",
     )
     command = [

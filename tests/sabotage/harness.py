@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pytest_deploycheck.testing import Change, Verdict, pytest_in, run_deploycheck
+
+__all__ = ["Change", "Verdict", "pytest_in", "run_deploycheck"]
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "traefik", "uvicorn")
@@ -25,34 +26,6 @@ PACKAGE_OF = {"systemd-nspawn": "systemd-container"}
 # The end of what Gunicorn's settings do in each new worker.
 FORKED = "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
 SECOND_TRY = "second try, after the first one said"
-RUN_TIMEOUT_S = 300
-QUIETLY = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest", "--deploycheck")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """One replacement in one file of the generated project; ``old`` must be there exactly once.
-
-    ``old=None`` makes a new file with the text ``new``.
-    """
-
-    file: str
-    old: str | None
-    new: str
-
-    def apply(self, project: Path) -> None:
-        """Change the file.
-
-        Raises:
-            AssertionError: ``old`` is not there exactly once, so the record no longer fits the template.
-        """
-        path = project / self.file
-        if self.old is None:
-            path.write_text(self.new, encoding="utf-8")
-            return
-        text = path.read_text(encoding="utf-8")
-        assert text.count(self.old) == 1, f"{self.file} holds {text.count(self.old)} times: {self.old!r}"
-        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,59 +164,3 @@ def copy_of(project: Path, target: Path) -> Path:
     shutil.copytree(project, target, ignore=shutil.ignore_patterns(".venv", "var", "__pycache__"))
     make_environment(target)
     return target
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the plugin said."""
-
-    statuses: dict[str, str]
-    details: dict[str, str]
-    output: str
-    exit_status: int
-
-    def ids(self, status: str) -> frozenset[str]:
-        """Return the IDs of the checks with a status."""
-        return frozenset(check_id for check_id, found in self.statuses.items() if found == status)
-
-    def explain(self) -> str:
-        """Return what failed and why, and apart from it what was blocked, for a test's message."""
-        bad = sorted(self.ids("failed") | self.ids("warned"))
-        failed = [self.details[check_id] for check_id in bad] or [self.output[-4000:]]
-        return "\n\n".join([*failed, f"blocked: {', '.join(sorted(self.ids('blocked'))) or 'none'}"])
-
-
-def pytest_in(project: Path) -> list[str]:
-    """Return the command line of pytest in a project's environment."""
-    return [str(project / ".venv/bin/python"), "-m", "pytest"]
-
-
-def run_deploycheck(project: Path, *arguments: str, cpus: int | None = None) -> Verdict:
-    """Run ``pytest --deploycheck`` in a project, without the project's own tests, on some CPUs or on all."""
-    usable = sorted(os.sched_getaffinity(0))[:cpus]
-    report = project / "deploycheck-report"
-    done = subprocess.run(
-        [
-            *pytest_in(project),
-            *QUIETLY,
-            f"--deploycheck-report={report}",
-            *arguments,
-            "pyproject.toml",
-        ],
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-        | {"PYTEST_XDIST_WORKER": os.environ.get("PYTEST_XDIST_WORKER", "gw0")},
-        preexec_fn=lambda: os.sched_setaffinity(0, usable),  # a child keeps it
-        capture_output=True,
-        text=True,
-        timeout=RUN_TIMEOUT_S,
-        check=False,
-    )
-    file = report / "report.json"
-    checks = json.loads(file.read_text(encoding="utf-8"))["checks"] if file.exists() else []
-    return Verdict(
-        statuses={item["id"]: item["status"] for item in checks},
-        details={item["id"]: item["detail"] for item in checks},
-        output=done.stdout + done.stderr,
-        exit_status=done.returncode,
-    )
