@@ -201,16 +201,19 @@ def check_new_release_drops_nobody(experiment: Reloaded, note: Note) -> None:
 @check(
     "RST010",
     "alive and ready are different",
-    expect="liveness 200 all the time; readiness 503 without the database, then 200; no process restarted",
-    fix="liveness asks only whether the process answers; readiness asks the database each time",
+    expect="liveness 200 all the time; readiness 503 without the database, then 200; requests are answered again; "
+    "no process restarted",
+    fix="liveness asks only whether the process answers; readiness asks the database each time; connections that have "
+    "died are replaced",
 )
 def check_alive_and_ready_are_different(stack: Stack, note: Note) -> None:
-    """Take the database away, and give it back."""
+    """Take the database away under steady traffic, and give it back."""
     entry, requests = stack.entry, stack.config.requests
     before = stack.processes()
     with (
         SteadyTraffic(entry, requests.live, clients=1) as liveness,
         SteadyTraffic(entry, requests.ready, clients=1) as readiness,
+        SteadyTraffic(entry, requests.read, clients=2) as reads,
     ):
         taken = time.monotonic()
         with stack.database.away(stack.copy):
@@ -218,10 +221,13 @@ def check_alive_and_ready_are_different(stack: Stack, note: Note) -> None:
             liveness.wait_for_any(5)
         given = time.monotonic()
         back = wait_for(lambda: entry.status(requests.ready), is_good, deadline_s=10)
+        again = wait_for(lambda: _last_are_good(reads, 6 * len(before.workers)), bool, deadline_s=10)
         readiness.wait_for_good(2, deadline_s=2)
     moments = [(taken, "the database is taken away"), (given, "it is given back")]
-    answers = {"liveness": liveness.time_line.answers, "readiness": readiness.time_line.answers}
-    note.drew(around("requests without the database", answers, moments, expected={"readiness": [503]}))
+    lines = {"liveness": liveness, "readiness": readiness, "reading": reads}
+    answers = {name: traffic.time_line.answers for name, traffic in lines.items()}
+    expected = {"readiness": [503], "reading": [500, 502, 503, 504]}
+    note.drew(around("requests without the database", answers, moments, expected=expected))
     note.did(
         f"readiness said {away} without the database and {back} with it; liveness: {liveness.time_line.summary()}"
     )
@@ -230,7 +236,13 @@ def check_alive_and_ready_are_different(stack: Stack, note: Note) -> None:
         f"liveness failed without the database: {liveness.time_line.summary()}"
     )
     assert is_good(back), f"readiness said {back} after the database was back"
+    assert again, f"with the database back, requests go on failing: {reads.time_line.summary()}"
     assert stack.processes() == before, f"workers {sorted(before.workers)} were restarted"
+
+
+def _last_are_good(traffic: SteadyTraffic, count: int) -> bool:
+    """Tell whether the last answers were all good: with so many, each worker has given some."""
+    return all(answer.ok for answer in traffic.time_line.answers[-count:])
 
 
 @check(
