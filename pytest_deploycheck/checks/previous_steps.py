@@ -209,6 +209,6 @@ def check_long_migration_is_not_killed(workshop: Workshop, experiment: Rescaled,
     start = experiment.start
     note.measured(migration_s=long.takes_s, applied_s=long.applied_s, ready_s=start.ready_s)
     assert long.applied_s is not None, (
-        f"the migration of {long.takes_s:.0f} s began and did not end: {start.describe()}"
+        f"the migration of {long.takes_s:.0f} s was not done: {start.describe()}"
     )
     assert start.served, f"the migration ended after {long.applied_s:.1f} s, and then: {start.describe()}"

@@ -1,21 +1,28 @@
-"""The generated project on a real PostgreSQL server: many starters, one that is killed, a server that is restarted."""
+"""The generated project on a real PostgreSQL server: many starters, a killed one, and a server that is in need."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
+from harness import Change, Sabotage
+from previous_steps import NEXT, THIRD
+from small_disk import full, require_namespaces, server_on_a_small_disk
 
 from pytest_deploycheck.databases.postgresql import PostgreSQL
+from pytest_deploycheck.experiments.migrations import walk_migrations
 from pytest_deploycheck.probes.processes import kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.reader import load
 from pytest_deploycheck.sandbox.postgresql_server import PostgresServer
 from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import start_and_watch
 from pytest_deploycheck.workshop import Workshop
 
@@ -122,3 +129,69 @@ def test_a_restarted_server_costs_no_restart_of_the_app(workshop: Workshop) -> N
         assert traffic.wait_for_good(10)
         assert len(traffic.time_line.failed) == failed
     assert workers <= stack.processes().workers  # one that had not answered before counts only now
+
+
+def write(stack: Stack) -> int:
+    """Store a long note, and return the status of the answer."""
+    body = {"text": "x" * 2000}
+    return stack.entry.request("POST", "/notes", json=body).status_code
+
+
+def test_the_disk_of_the_server_is_full(workshop: Workshop) -> None:
+    """Writing fails, reading goes on, and with room again all is well without a restart."""
+    require_namespaces()
+    server = server_on_a_small_disk(workshop.run)
+    stack = workshop.stack()
+    assert start_and_watch(stack).served
+    workers, requests = stack.processes().workers, stack.config.requests
+    assert write(stack) == 201
+    with full(server):
+        refused = wait_for(lambda: write(stack), lambda status: status != 201, deadline_s=20, every_s=0)
+        assert refused in (500, 503, 507)
+        for path in (requests.live, requests.ready, requests.read):
+            assert stack.entry.status(path) == 200
+        logged = wait_for(lambda: stack.log_tail(200), lambda log: "No space left" in log, deadline_s=5)
+        assert "No space left on device" in logged
+    assert wait_for(lambda: write(stack), lambda status: status == 201, deadline_s=10) == 201
+    assert workers <= stack.processes().workers
+
+
+def test_somebody_else_has_all_connections(workshop: Workshop) -> None:
+    """Who gets none is told soon that there is none, liveness stays, and afterwards all is well without a restart."""
+    stack = workshop.stack()
+    assert start_and_watch(stack).served
+    workers, requests = stack.processes().workers, stack.config.requests
+    server = PostgresServer.of(workshop.run)
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                held.enter_context(server.connect())
+        answers = [stack.entry.request("GET", requests.ready, timeout_s=10) for _ in range(8)]
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        assert stack.entry.status(requests.live) == 200
+    assert (
+        wait_for(lambda: stack.entry.status(requests.ready), lambda seen: seen == 200, deadline_s=10) == 200
+    )
+    assert wait_for(lambda: stack.entry.status(requests.read), lambda seen: seen == 200, deadline_s=10) == 200
+    assert workers <= stack.processes().workers
+
+
+def test_a_destructive_migration_is_told_with_column_and_statement(
+    broken: Callable[[Sabotage], Path],
+) -> None:
+    """PRE008 says what of the old release fails, in the database's words."""
+    dropped = NEXT.format(up='op.drop_column("notes", "text")', down="raise NotImplementedError")
+    project = broken(
+        Sabotage(
+            id="text is dropped",
+            changes=(Change(file=THIRD, old=None, new=dropped),),
+            caught_by=frozenset({"PRE008"}),
+            answers=(("database", "postgresql"),),
+        )
+    )
+    with contextlib.closing(Workshop(load(project))) as workshop:
+        old = walk_migrations(workshop).old_release
+    assert old
+    assert old.revision == "0002"
+    assert "SELECT of notes.text: column notes.text does not exist" in old.failed
+    assert any(line.startswith("INSERT of ") and '"text" of relation "notes"' in line for line in old.failed)

@@ -134,6 +134,7 @@ SABOTAGES = [
         MADE_FROM_MODELS,
         "PRE002",
         "PRE004",
+        "PRE009",
     ),
     postgresql(
         "postgresql: a failed migration is swallowed",

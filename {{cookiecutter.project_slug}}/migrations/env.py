@@ -35,7 +35,8 @@ engine = create_engine(
 
 def connect() -> Connection:
     """Open the database; wait for one that comes up later than the app (BOOT003)."""
-    deadline = time.monotonic() + PATIENCE_S
+    patience_s = context.config.attributes.get("patience_s", PATIENCE_S)
+    deadline = time.monotonic() + patience_s
     told = False
     while True:
         try:
@@ -45,7 +46,7 @@ def connect() -> Connection:
             if time.monotonic() > deadline:
                 raise SystemExit(f"DATABASE_URL {where} cannot be opened: {error.orig}") from None
             if not told:
-                logger.warning("waiting %d s for DATABASE_URL %s: %s", PATIENCE_S, where, error.orig)
+                logger.warning("waiting %d s for DATABASE_URL %s: %s", patience_s, where, error.orig)
             told = True
         time.sleep(0.5)
 
@@ -59,12 +60,12 @@ def is_at_head(connection: Connection) -> bool:
 
 def lock(connection: Connection) -> None:
     """Wait until no other starter migrates (PRE003). The lock belongs to the connection, and goes when it is closed."""
-    told_at = float("-inf")
+    began, told_at = time.monotonic(), float("-inf")
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK}):
         connection.rollback()
         if time.monotonic() > told_at + TELL_EVERY_S:
-            logger.info("another starter migrates: waiting until it is done")
             told_at = time.monotonic()
+            logger.info("another starter migrates: waiting until it is done, for %d s now", told_at - began)
         time.sleep(0.2)
     connection.commit()
 

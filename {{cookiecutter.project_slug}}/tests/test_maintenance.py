@@ -2,9 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+{% if cookiecutter.database == "postgresql" -%}
+import pytest
+{% endif -%}
 from conftest import Database, connected
 
-from {{ cookiecutter.project_slug }}.maintenance import maintain, seed
+from {{ cookiecutter.project_slug }}.maintenance import maintain{% if cookiecutter.database == "postgresql" %}, make_sure_of_connections{% endif %}, seed
 from {{ cookiecutter.project_slug }}.settings import Settings
 
 STARTERS = 4
@@ -32,3 +35,12 @@ def test_seed_overwrites_nothing(settings: Settings, database: Database) -> None
     seed(settings.database_url)
     with connected(database) as connection:
         assert connection.execute("SELECT title FROM notes").fetchall() == [("changed",)]
+{%- if cookiecutter.database == "postgresql" %}
+
+
+def test_more_connections_than_the_server_takes_are_refused(settings: Settings) -> None:
+    """It is told at the start, and not under load."""
+    make_sure_of_connections(settings)
+    with pytest.raises(SystemExit, match="DATABASE_CONNECTIONS=1000 can be 2000 for a moment, and the server takes"):
+        make_sure_of_connections(settings.model_copy(update={"database_connections": 1000}))
+{%- endif %}

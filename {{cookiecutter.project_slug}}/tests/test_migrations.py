@@ -1,6 +1,10 @@
 """Every migration goes up and down, leaves nothing half done, and ends where the models are."""
 
 import shutil
+{%- if cookiecutter.database == "postgresql" %}
+import time
+from concurrent.futures import ThreadPoolExecutor
+{%- endif %}
 from pathlib import Path
 
 import pytest
@@ -78,3 +82,43 @@ def test_broken_migration_leaves_nothing_behind(database: Database, tmp_path: Pa
     with connected(database) as connection:
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (head,)
+{%- if cookiecutter.database == "postgresql" %}
+
+
+HOLD_THE_LOCK = "SELECT pg_advisory_lock(x'6E6F746573'::bigint)"  # that of migrations/env.py
+
+
+def test_nobody_waits_at_head(database: Database) -> None:
+    """A start with nothing to do takes no lock."""
+    with connected(database) as connection:
+        connection.execute(HOLD_THE_LOCK)
+        command.upgrade(alembic_config(database), "head")
+
+
+def test_second_starter_waits_and_says_so(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """It goes on when the first one is done, which gives its lock back when it ends."""
+    config = alembic_config(database)
+    command.downgrade(config, "-1")
+    before = schema(database)
+    caplog.set_level("INFO")
+    with ThreadPoolExecutor(1) as pool, connected(database) as first:
+        first.execute(HOLD_THE_LOCK)
+        second = pool.submit(command.upgrade, config, "head")
+        deadline = time.monotonic() + 30
+        while "another starter migrates" not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "another starter migrates" in caplog.text
+        assert schema(database) == before
+        first.close()
+        second.result(timeout=30)
+    assert schema(database) != before
+
+
+def test_database_that_does_not_come_is_named() -> None:
+    """After the deadline there is one line, and no password in it."""
+    config = alembic_config("postgresql+psycopg://notes:secret@127.0.0.1:1/notes")
+    config.attributes["patience_s"] = 0
+    with pytest.raises(SystemExit, match=r"^DATABASE_URL postgresql\S* cannot be opened: ") as error:
+        command.upgrade(config, "head")
+    assert "secret" not in str(error.value)
+{%- endif %}

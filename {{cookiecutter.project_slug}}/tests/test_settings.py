@@ -74,6 +74,9 @@ def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         ("HTTPS_PORT", "65536"),
         ("PATH_PREFIX", "/api/"),
         ("WEB_CONCURRENCY", "0"),
+{%- if cookiecutter.database == "postgresql" %}
+        ("WEB_CONCURRENCY", "21"),  # more than the connections
+{%- endif %}
     ],
 )
 def test_wrong_value_is_named_but_not_shown(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

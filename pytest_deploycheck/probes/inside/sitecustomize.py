@@ -239,15 +239,16 @@ def watch_upgrades(module: ModuleType) -> None:
 
 
 def watch_revisions(module: ModuleType) -> None:
-    """Record each revision that is applied."""
+    """Record each revision that is applied; one that is only noted ("stamp") is not."""
     original = module.MigrationContext.__init__
+
+    def applied(step: Any, **_: Any) -> None:
+        if not step.is_stamp:
+            record("revision", id=step.up_revision_id, up=step.is_upgrade)
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        self.on_version_apply_callbacks = (
-            *self.on_version_apply_callbacks,
-            lambda step, **_: record("revision", id=step.up_revision_id, up=step.is_upgrade),
-        )
+        self.on_version_apply_callbacks = (*self.on_version_apply_callbacks, applied)
         if GATE and getattr(self._migrations_fn, "__name__", "") == "upgrade":
             self._migrations_fn = behind_the_gate(self._migrations_fn)
 

@@ -12,11 +12,31 @@ from sqlalchemy.dialects.sqlite import insert
 {%- endif %}
 
 from {{ cookiecutter.project_slug }}.models import Note
+{%- if cookiecutter.database == "postgresql" %}
+from {{ cookiecutter.project_slug }}.settings import Settings
+{%- endif %}
 
 # The database numbers notes from 1, so it never gives out this number by itself.
 WELCOME = {"id": 0, "title": "Welcome", "text": "This note came with the release. Yours follow it."}
 
 
+{% if cookiecutter.database == "postgresql" -%}
+def make_sure_of_connections(settings: Settings) -> None:
+    """Refuse what would fail only under load (REP007): while a release is replaced there can be two of each worker."""
+    wanted = 2 * settings.database_connections
+    with create_engine(settings.database_url, poolclass=NullPool).connect() as connection:
+        limits = connection.exec_driver_sql(
+            "SELECT current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int"
+        )
+        most, reserved = limits.one()
+    if wanted > most - reserved:
+        raise SystemExit(
+            f"DATABASE_CONNECTIONS={settings.database_connections} can be {wanted} for a moment, "
+            f"and the server takes {most - reserved}: lower it in .env, or raise max_connections"
+        )
+
+
+{% endif -%}
 def seed(database_url: str) -> None:
     """Put there what each deployment begins with; what is there already is left as it is.
 

@@ -62,6 +62,13 @@ class Settings(BaseSettings):
         if url.password == "change-me":  # noqa: S105
             raise ValueError("its password is that of .env.example")
         return value
+
+    @field_validator("web_concurrency")
+    @classmethod
+    def _a_connection_for_each(cls, workers: int, info: ValidationInfo) -> int:
+        if workers > info.data.get("database_connections", workers):
+            raise ValueError("each worker needs a connection, and DATABASE_CONNECTIONS is less than that")
+        return workers
 {%- else %}
     def _sqlite_file(cls, value: str) -> str:
         try:
