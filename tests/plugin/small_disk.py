@@ -6,12 +6,9 @@ The kernel lets an ordinary user mount a tmpfs where a user namespace may be mad
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -35,13 +32,7 @@ exec "$REAL" "$@"
 
 def require_namespaces() -> None:
     """Skip where the kernel makes no user namespaces for ordinary users."""
-    done = subprocess.run(
-        [*ALONE, "mount", "-t", "tmpfs", "small", "/mnt"],
-        capture_output=True,
-        text=True,
-        check=False,
-        **as_nobody(),
-    )
+    done = _as_its_user(*ALONE, "mount", "-t", "tmpfs", "small", "/mnt")
     if done.returncode != 0:
         pytest.skip(f"an ordinary user may mount nothing here, not even for itself: {done.stderr.strip()}")
 
@@ -69,15 +60,20 @@ def server_on_a_small_disk(run: Run) -> PostgresServer:
 def full(server: PostgresServer) -> Iterator[None]:
     """Fill the server's disk for the length of a ``with`` block."""
     assert server._process
-    ballast = Path(f"/proc/{server._process.pid}/root{server._data}/ballast")
-    with ballast.open("wb", buffering=0) as file:
-        for size in (1 << 20, 1 << 12, 1):
-            try:
-                while file.write(b"\0" * size):
-                    pass
-            except OSError as error:
-                assert error.errno == errno.ENOSPC, os.strerror(error.errno or 0)  # noqa: PT017
+    ballast = f"/proc/{server._process.pid}/root{server._data}/ballast"
+    for size in ("1M", "1"):  # to the last byte
+        done = _as_its_user(
+            "dd", "if=/dev/zero", f"of={ballast}", f"bs={size}", "oflag=append", "conv=notrunc"
+        )
+        assert "No space left on device" in done.stderr
     try:
         yield
     finally:
-        ballast.unlink()
+        _as_its_user("rm", ballast)
+
+
+def _as_its_user(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a program as the one to whom the server belongs: nobody else may write there, not even root."""
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"LC_ALL": "C"}, **as_nobody()
+    )
