@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from pytest_deploycheck.config import Config
@@ -12,6 +13,11 @@ from pytest_deploycheck.stacks.protocol import Stack
 LINES = 12
 LONGEST_LINE = 400
 LINE_BUFFER = 64 * 1024
+# Of what is logged while requests come, most is of requests.
+TELLING = re.compile(
+    r"\b(error|warn\w*|crit\w*|sig[a-z]+|signal|killed|died|exit\w*|terminat\w*|spawn\w*|boot\w*|start\w*|stop\w*)\b",
+    re.IGNORECASE,
+)
 OF_THE_START = "what the start command printed"
 
 
@@ -24,6 +30,11 @@ def last_lines(stack: Stack) -> dict[str, list[str]]:
         text = _end(file).replace(f"{copy.root}/", "")
         excerpts[name] = cut(text.splitlines(), stack.config)
     return {name: lines for name, lines in excerpts.items() if lines}
+
+
+def telling_lines(lines: list[str], config: Config) -> list[str]:
+    """Return the last lines that tell of processes or of trouble; of those that do not, where none does."""
+    return cut([line for line in lines if TELLING.search(line)] or lines, config)
 
 
 def cut(lines: list[str], config: Config) -> list[str]:

@@ -19,7 +19,7 @@ from pytest_deploycheck.outcome import Note, NotRun, Result, Status
 from pytest_deploycheck.report import failure, github
 from pytest_deploycheck.report.baseline import Baseline
 from pytest_deploycheck.report.document import Report
-from pytest_deploycheck.report.log_excerpts import cut, last_lines
+from pytest_deploycheck.report.log_excerpts import last_lines, telling_lines
 from pytest_deploycheck.report.verdicts import Verdict, is_observed, verdict_of
 from pytest_deploycheck.stacks.protocol import Stack, StackError
 from pytest_deploycheck.workshop import Workshop
@@ -171,7 +171,7 @@ def _log(arguments: dict[str, object], stack: Stack | None, status: Status) -> d
         return last_lines(stack)
     told = getattr(arguments.get("experiment"), "log", ())
     lines = told.splitlines() if isinstance(told, str) else list(told)
-    return {"new lines meanwhile": cut(lines, stack.config)} if stack and lines else {}
+    return {"new lines meanwhile": telling_lines(lines, stack.config)} if stack and lines else {}
 
 
 def _judged(result: Result, record: Check, config: Config, stack: Stack | None) -> Result:

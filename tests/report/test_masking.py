@@ -12,7 +12,7 @@ import pytest
 
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.masking import all_masked, masked
-from pytest_deploycheck.report.log_excerpts import last_lines
+from pytest_deploycheck.report.log_excerpts import last_lines, telling_lines
 
 
 def config(secret: str, *, database_url: str | None = None) -> Config:
@@ -99,3 +99,13 @@ def test_excerpts_are_masked_before_they_are_cut(tmp_path: Path) -> None:
     assert len(excerpts["var/app.log"]) == 10
     assert not [line for line in excerpts["var/app.log"] if "abc" in line]
     assert max(map(len, excerpts["var/app.log"])) <= 400
+
+
+def test_what_tells_of_processes_comes_before_requests() -> None:
+    """Between a hundred requests the line that tells of a kill is found; where nothing tells, the last lines are."""
+    requests = [
+        f'{{"level": "info", "message": "GET /notes 200", "number": {number}}}' for number in range(50)
+    ]
+    kill = "[ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?"
+    assert telling_lines([*requests, kill, *requests], config("x" * 20)) == [kill]
+    assert telling_lines(requests, config("x" * 20)) == requests[-12:]

@@ -25,11 +25,20 @@ BREAKS = (
     Change(file="deploy/Caddyfile", old="strict_sni_host on", new="strict_sni_host on\n\t\tprotocols h1"),
 )
 # The app tells its secret to whoever reads its log, as it is and in an address, and a command to GitHub.
-TELLS = (
-    "\nimport os as _os, urllib.parse as _parse\n"
-    'for _secret in (_os.environ["API_TOKEN"], "?token=" + _parse.quote(_os.environ["API_TOKEN"], safe="")):\n'
-    '    print(f"::error::the token is {_secret}", flush=True)\n'
-)
+TELLS = """
+
+import itertools, os, threading, time, urllib.parse
+
+
+def _tell():
+    for _ in itertools.count():
+        token = os.environ["API_TOKEN"]
+        print(f"::error::the token is {token}", f"?token={urllib.parse.quote(token, safe='')}", flush=True)
+        time.sleep(0.1)
+
+
+threading.Thread(target=_tell, daemon=True).start()
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
