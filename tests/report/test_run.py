@@ -68,7 +68,7 @@ def run(baked: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) ->
     main = project / "src/notes_api/main.py"
     main.write_text(main.read_text() + TELLS)
     env_file = project / ".env"
-    token = "s3cret/with spaces+and%signs"
+    token = "s3cret/with spaces+and%signs, and long enough"
     env_file.write_text(
         re.sub("^API_TOKEN=.*", f"API_TOKEN='{token}'", env_file.read_text(), flags=re.MULTILINE)
     )
