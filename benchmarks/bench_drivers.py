@@ -57,9 +57,14 @@ async def write(engine: AsyncEngine) -> None:
         await session.commit()
 
 
-async def rate(engine: AsyncEngine, act: Callable[[AsyncEngine], Awaitable[None]], seconds: float) -> float:
-    """Return how often some clients at once can do it in a second."""
-    end, done = time.monotonic() + seconds, 0
+async def cost_ms(
+    engine: AsyncEngine, act: Callable[[AsyncEngine], Awaitable[None]], seconds: float
+) -> float:
+    """Let some clients do it at once; return the CPU time of this process for each, in milliseconds.
+
+    That is what a worker runs out of first; unlike a rate it hardly depends on what else the machine does.
+    """
+    began, end, done = time.process_time(), time.monotonic() + seconds, 0
 
     async def client() -> None:
         nonlocal done
@@ -68,7 +73,7 @@ async def rate(engine: AsyncEngine, act: Callable[[AsyncEngine], Awaitable[None]
             done += 1
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
-    return done / seconds
+    return 1000 * (time.process_time() - began) / done
 
 
 async def compare(uri: str, *, rounds: int, seconds: float) -> None:
@@ -88,18 +93,18 @@ async def compare(uri: str, *, rounds: int, seconds: float) -> None:
         seen: dict[str, list[float]] = {driver: [] for driver in DRIVERS}
         for turn in range(rounds + 1):
             for driver, engine in engines.items():
-                found = await rate(engine, act, seconds)
+                found = await cost_ms(engine, act, seconds)
                 if turn:  # the first round warms up
                     seen[driver].append(found)
         ratio = statistics.median(b / a for a, b in zip(seen["psycopg"], seen["asyncpg"], strict=True))
-        rates = ", ".join(f"{driver} {statistics.median(found):.0f}/s" for driver, found in seen.items())
-        print(f"{name}: {rates}, asyncpg / psycopg {ratio:.2f}", flush=True)
+        costs = ", ".join(f"{driver} {statistics.median(found):.2f} ms" for driver, found in seen.items())
+        print(f"{name}: {costs} of CPU time, asyncpg / psycopg {ratio:.2f}", flush=True)
     for engine in engines.values():
         await engine.dispose()
 
 
 def main() -> int:
-    """Compare speed, and the memory that a process has of its own after the import."""
+    """Compare CPU time, and the memory that a process has of its own after the import."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -150,6 +150,8 @@ def test_the_disk_of_the_server_is_full(workshop: Workshop) -> None:
         assert refused in (500, 503, 507)
         for path in (requests.live, requests.ready, requests.read):
             assert stack.entry.status(path) == 200
+        log = stack.copy.root / "var/log/app.log"
+        assert wait_for(lambda: "No space left on device" in log.read_text(), bool, deadline_s=5)
     assert wait_for(lambda: write(stack), lambda status: status == 201, deadline_s=10) == 201
     assert workers <= stack.processes().workers
 

@@ -43,6 +43,9 @@ def test_error_is_told_to_the_log_only(client: TestClient, caplog: pytest.LogCap
     response = client.get("/broken")
     assert (response.status_code, response.json()) == (500, {"detail": "internal server error"})
     assert "GET /broken 500" in caplog.text
+{%- if cookiecutter.app_server == "gunicorn" %}
+    assert "ZeroDivisionError: a secret of the house" in caplog.text
+{%- endif %}
 
 
 def test_log_line_is_json_with_the_true_client(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:

@@ -36,8 +36,15 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     logger.info("worker stopped")
 
 
+{% if cookiecutter.app_server == "gunicorn" -%}
+async def server_error(request: Request, error: Exception) -> JSONResponse:
+    """Tell the client nothing of an error but that there was one; the log has it all (RST005 BOOT008)."""
+    # Gunicorn says nothing of an error that comes when its answer is complete.
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+{%- else -%}
 async def server_error(_request: Request, _error: Exception) -> JSONResponse:
     """Tell the client nothing of an error but that there was one; the log has it all (RST005 BOOT008)."""
+{%- endif %}
     return JSONResponse({"detail": "internal server error"}, status_code=500)
 
 
