@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pytest_deploycheck.need import Need
+
 COURSE_URL = "https://deploycheck.readthedocs.io/en/latest"
 
 
@@ -60,6 +62,7 @@ class Check:
     should: bool
     filed_under: Concept | None = None
     docs: str = ""
+    needs: frozenset[Need] = frozenset()
 
     @property
     def prefix(self) -> str:
@@ -97,6 +100,7 @@ def check(
     should: bool = False,
     concept: Concept | None = None,
     docs: str = "",
+    needs: tuple[Need, ...] = (),
 ) -> Callable[[F], F]:
     """Make a function a check.
 
@@ -110,6 +114,7 @@ def check(
         should: a failure warns only, unless the run is strict.
         concept: where reports show it. The plugin's own checks tell it by their ID's prefix, others have to name it.
         docs: a URL that explains a check that is not the plugin's own.
+        needs: what a project may lack; without it the check is not made, and not verified.
     """
 
     def mark(function: F) -> F:
@@ -123,6 +128,7 @@ def check(
             should=should,
             filed_under=concept,
             docs=docs,
+            needs=frozenset(needs),
         )
         return function
 

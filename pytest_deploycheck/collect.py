@@ -19,6 +19,16 @@ ROOT_ID = "deploycheck"
 ANCHOR = "pyproject.toml"
 
 
+def anchor_of(root: Path) -> Path:
+    """Return the file at which the checks stand: ``pyproject.toml``, or in a project without one another file.
+
+    Not a Python file: pytest would import it for tests.
+    """
+    usual = root / ANCHOR
+    others = (path for path in sorted(root.iterdir()) if path.is_file() and path.suffix != ".py")
+    return usual if usual.is_file() else next(others, usual)
+
+
 class CheckFile(pytest.File):
     """Stands at the project's ``pyproject.toml`` and yields the modules of checks: one per concept, and own ones."""
 
@@ -76,11 +86,13 @@ def add_checks(config: pytest.Config) -> None:
 
     Where a folder around the anchor is collected anyway, it is not named once more: pytest 8 would forget the folder.
     """
-    anchor = str(config.rootpath / ANCHOR)
+    anchor = str(anchor_of(config.rootpath))
     translated = [
         anchor + arg.removeprefix(ROOT_ID) if arg.startswith(f"{ROOT_ID}::") else arg for arg in config.args
     ]
-    asked_for_checks = translated != config.args or any(Path(arg).name == ANCHOR for arg in config.args)
+    asked_for_checks = translated != config.args or any(
+        Path(arg).name == Path(anchor).name for arg in config.args
+    )
     folders = [config.invocation_params.dir / arg for arg in config.args]
     is_collected = any(config.rootpath.is_relative_to(folder.resolve()) for folder in folders)
     config.args[:] = translated if asked_for_checks or is_collected else [*config.args, anchor]

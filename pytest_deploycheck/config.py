@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_deploycheck.detection.finding import ServerCommand
+from pytest_deploycheck.need import Need
 
 if TYPE_CHECKING:
     from pytest_deploycheck.proxies.protocol import Proxy
@@ -61,6 +65,9 @@ class Config:
         database_server: a server on which the run makes databases of its own; None = it starts a server.
         disposable_database_servers: hosts, or hosts and ports, that are not the server of production for certain.
         more_proxies: those that plugins bring; no setting.
+        command: the server's command, where no manager of the project can be run; ``manager_config`` is empty then.
+        lacks: what checks need and the project has not, each with what to add.
+        hidden: variables of ``env`` whose values reports do not show, beside ``secrets``.
         ports: fixed sandbox ports ``[http, https]`` of the public entry; free ones are taken if empty.
     """
 
@@ -91,6 +98,9 @@ class Config:
     database_url: str | None = None
     database_server: str | None = None
     disposable_database_servers: tuple[str, ...] = ()
+    command: ServerCommand | None = None
+    lacks: Mapping[Need, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     requests: Requests = field(default_factory=Requests)
     waivers: dict[str, str] = field(default_factory=dict)

@@ -7,16 +7,20 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 
 from pytest_deploycheck.config import Config, ConfigError, Requests, Write
+from pytest_deploycheck.detection import ANY_HOST, detect, managers
+from pytest_deploycheck.detection.lacks import lacks
+from pytest_deploycheck.detection.routes import with_defaults
+from pytest_deploycheck.detection.surroundings import SECRET
 from pytest_deploycheck.probes.cpus import workers_that_fit
 
-MANAGER_CONFIGS = ("deploy/supervisord.conf", "supervisord.conf", "etc/supervisord.conf", "deploy/systemd")
 _STRINGS = (
     "domain",
     "manager_config",
@@ -24,6 +28,7 @@ _STRINGS = (
     "start",
     "previous_steps",
     "app",
+    "command",
     "env_file",
     "path_prefix",
     "database_url",
@@ -35,7 +40,7 @@ _STRINGS = (
 )
 _INTEGERS = ("workers", "memory_limit_mb", "max_body_mb", "hang_timeout_s", "connections", "max_connections")
 _LISTS_OF_STRINGS = ("secrets", "once", "disposable_database_servers")
-_COMMANDS = ("start", "previous_steps", "reload", "renewal_hook", "enable", "health_check")
+_COMMANDS = ("start", "command", "previous_steps", "reload", "renewal_hook", "enable", "health_check")
 _KEYS = (*_STRINGS, *_INTEGERS, *_LISTS_OF_STRINGS, "ports", "requests", "waivers")
 
 _LARGEST = 1_000_000_000
@@ -62,7 +67,42 @@ def load(root: Path) -> Config:
     project = _table(document, "project").get("name", root.name)
     if not isinstance(project, str):
         raise ConfigError(f"pyproject.toml: [project] name must be a string, not {_shown(project)}")
-    return _Reader(table, root).config(project)
+    manager_config = table.get("manager_config") or managers.find(root)
+    if manager_config:
+        return _Reader({"manager_config": manager_config, **table}, root).config(project)
+    return read_command_alone(table, root, project)
+
+
+def read_command_alone(table: dict[str, Any], root: Path, project: str) -> Config:
+    """Read the settings of a project of which no manager can be run: what the table does not say is detected.
+
+    Raises:
+        ConfigError: there is no server to run, or a setting is wrong.
+    """
+    stated = table.get("command") or table.get("start")
+    found = detect(root, command=stated if isinstance(stated, str) else None)
+    command = found.command
+    if command is None:
+        app = f" for {found.app.target}" if found.app else ", and no ASGI app"
+        raise ConfigError(
+            f"nothing to check in {root}: no server command was found{app}. State them in [tool.deploycheck] of "
+            'pyproject.toml, for example app = "package.main:app", command = "uvicorn package.main:app"; '
+            f"or name as manager_config what {', '.join(managers.CONFIGS)} would be. See `deploycheck explain`"
+        )
+    requests = {**found.table.get("requests", {}), **_requests_of(table)}
+    reader = _Reader({"domain": ANY_HOST, **found.table, **table}, root, environment=command.environment)
+    reader.table["requests"] = with_defaults(requests)
+    return replace(
+        reader.config(project),
+        command=command,
+        lacks=lacks(found, command, requests, table),
+        hidden=tuple(name for name in reader.env if SECRET.fullmatch(name)),
+    )
+
+
+def _requests_of(table: dict[str, Any]) -> dict[str, Any]:
+    value = table.get("requests", {})
+    return value if isinstance(value, dict) else {}
 
 
 def _table(document: dict[str, Any], key: str, above: str = "") -> dict[str, Any]:
@@ -81,20 +121,19 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _first_existing(root: Path, candidates: tuple[str, ...]) -> str | None:
-    return next((name for name in candidates if (root / name).exists()), None)
-
-
 class _Reader:
     """Takes values out of the table, checks their types, and follows ``$NAME`` into the environment file."""
 
-    def __init__(self, table: dict[str, Any], root: Path) -> None:
+    def __init__(
+        self, table: dict[str, Any], root: Path, *, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """``environment``: variables that the deployment has besides those of the environment file."""
         self.table = table
         self.root = root
         self.settings: dict[str, str] = {}
         self._refuse_unknown(table, _KEYS, "tool.deploycheck")
         self.env_file = self._typed("env_file", str) or ".env"
-        self.env = self._read_env_file()
+        self.env = {**(environment or {}), **self._read_env_file()}
 
     def _read_env_file(self) -> dict[str, str]:
         file = self.root / self.env_file
@@ -109,13 +148,7 @@ class _Reader:
     def config(self, project: str) -> Config:
         """Return the settings."""
         strings = {key: value for key in _STRINGS if (value := self._text(key)) is not None}
-        manager_config = strings.pop("manager_config", None) or _first_existing(self.root, MANAGER_CONFIGS)
-        if not manager_config:
-            raise ConfigError(
-                f"nothing to check in {self.root}: looked for [tool.deploycheck] in pyproject.toml and for "
-                f"{', '.join(MANAGER_CONFIGS)}. Name your Supervisor configuration, or the folder of your systemd "
-                "units, as manager_config in [tool.deploycheck]"
-            )
+        strings.pop("command", None)
         if "domain" not in strings:
             raise ConfigError(
                 '[tool.deploycheck] domain is missing: name the public host, for example "$DOMAIN"'
@@ -130,7 +163,7 @@ class _Reader:
                 "project": project,
                 "env": self.env,
                 "settings": self.settings,
-                "manager_config": manager_config,
+                "manager_config": strings.get("manager_config", ""),
                 "env_file": self.env_file,
                 "path_prefix": strings.get("path_prefix", "").rstrip("/"),
                 **{key: tuple(self._list(key, str)) for key in _LISTS_OF_STRINGS},

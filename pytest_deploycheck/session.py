@@ -13,6 +13,7 @@ import pytest
 from pytest_deploycheck import collect, databases, distribution, fixtures, own_checks
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.config import Config, ConfigError
+from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.own_checks import OwnModule
 from pytest_deploycheck.proxies.protocol import Proxy
 from pytest_deploycheck.reader import load
@@ -87,6 +88,7 @@ class DeploycheckSession:
         self.config = config
         self.settings = settings
         self.own = own
+        self.anchor = collect.anchor_of(config.rootpath)
         self.workshop = Workshop(
             settings, lambda settings: config.hook.pytest_deploycheck_stack(settings=settings)
         )
@@ -97,7 +99,7 @@ class DeploycheckSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Put the checks where the project's ``pyproject.toml`` is."""
-        if file_path == self.config.rootpath / collect.ANCHOR:
+        if file_path == self.anchor:
             return collect.CheckFile.at(parent, file_path, self.own)
         return None
 
@@ -132,8 +134,16 @@ class DeploycheckSession:
 
     def _begin(self, session: pytest.Session) -> None:
         checks = [record for item in session.items if (record := collect.record_of(item))]
-        if checks:
+        if checks := [record for record in checks if not record.needs & self.settings.lacks.keys()]:
             self.workshop.begin(checks)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Make no check for which the project lacks what it needs."""
+        record = collect.record_of(item)
+        for need in record.needs if record else ():
+            if need in self.settings.lacks:
+                raise NotVerified(self.settings.lacks[need])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: object) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import ssl
 import time
@@ -12,11 +13,12 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from pytest_deploycheck.check import check
+from pytest_deploycheck.check import check as any_check
 from pytest_deploycheck.experiments.issuance import ISSUE_DEADLINE_S, Issued, issue_and_renew
 from pytest_deploycheck.experiments.renewals import SERVED_DEADLINE_S, Renewed, renew_certificate
 from pytest_deploycheck.experiments.slow_clients import Slowed, send_slowly
 from pytest_deploycheck.experiments.stops import Stopped, stop_and_start
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import NotApplicable, Note, NotVerified
 from pytest_deploycheck.probes import stranger, tls
 from pytest_deploycheck.probes.api_docs import PAGE, read_docs
@@ -27,6 +29,8 @@ from pytest_deploycheck.probes.websocket import converse
 from pytest_deploycheck.stacks.protocol import Stack
 
 Headers = tuple[tuple[str, str], ...]
+
+check = functools.partial(any_check, needs=(Need.PROXY,))  # the public entry is the proxy
 
 QUERY = "deploycheck=a%26b&again=1"
 REDIRECTS = (301, 302, 307, 308)

@@ -11,6 +11,7 @@ from pytest_deploycheck.charts import BarChart, LineChart
 from pytest_deploycheck.check import check
 from pytest_deploycheck.experiments.feeding import Leaked, Overfed, leak, overfeed
 from pytest_deploycheck.experiments.kills import Killed, kill_worker
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note, NotVerified
 from pytest_deploycheck.probes.memory import MIB, Footprint, footprint, held, mib
 from pytest_deploycheck.probes.traffic import SteadyTraffic
@@ -69,6 +70,7 @@ def check_memory_budget_adds_up(stack: Stack, note: Note) -> None:
     fix="a limit that something enforces: the control group of a unit or a container, RLIMIT_DATA, or a process that "
     "watches and kills",
     experiment=overfeed,
+    needs=(Need.REPLACEMENT,),
 )
 def check_there_is_a_limit_and_it_bites(experiment: Overfed, note: Note) -> None:
     """Let one worker fill memory until it alone has more than all may have together."""
@@ -92,6 +94,7 @@ def check_there_is_a_limit_and_it_bites(experiment: Overfed, note: Note) -> None
     fix="let what grows end with grace: after so many requests (max_requests with a jitter), "
     "or, better, when it has grown above its share",
     experiment=leak,
+    needs=(Need.REPLACEMENT,),
 )
 def check_leaking_worker_is_recycled(experiment: Leaked, note: Note) -> None:
     """Leak with each request until each worker has been replaced, or the limit is reached."""
@@ -170,6 +173,7 @@ def check_memory_is_flat_under_steady_load(stack: Stack, note: Note) -> None:
     expect="within seconds a new line in a log tells that a worker was killed",
     fix="let the manager or the server say it: a log level that keeps warnings, and a log that is kept",
     experiment=kill_worker,
+    needs=(Need.REPLACEMENT,),
 )
 def check_memory_kill_is_noticed(experiment: Killed, note: Note) -> None:
     """SIGKILL one worker, as the kernel does when memory runs out, and read the new lines of the logs."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from pytest_deploycheck.check import check
+import functools
+
+from pytest_deploycheck.check import check as any_check
 from pytest_deploycheck.experiments.crowds import Crowd, previous_steps_of_many
 from pytest_deploycheck.experiments.kills import Killed, kill_server, kill_worker
 from pytest_deploycheck.experiments.migrations import Migrations, upgrade_runs, walk_migrations
 from pytest_deploycheck.experiments.releases import start_broken_release
 from pytest_deploycheck.experiments.replicas import Rescaled, one_more_worker
 from pytest_deploycheck.experiments.starts import served
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
 from pytest_deploycheck.stacks.protocol import Stack, StackError
 from pytest_deploycheck.start import Start
 from pytest_deploycheck.workshop import Workshop, end
 
 NO_OP_S = 2.0
+
+check = functools.partial(any_check, needs=(Need.MIGRATIONS,))
 
 
 @check(

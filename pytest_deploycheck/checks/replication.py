@@ -11,6 +11,7 @@ import httpx2
 from pytest_deploycheck.charts import BarChart
 from pytest_deploycheck.check import check
 from pytest_deploycheck.experiments.replicas import Rescaled, one_more_worker
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
 from pytest_deploycheck.probes.cpus import cpus
 from pytest_deploycheck.probes.http import Entry
@@ -37,6 +38,7 @@ POOLS_S = 1.0
     "the promised workers serve",
     expect="as many processes answer as [tool.deploycheck] workers says: all of them, and no more",
     fix="start exactly as many workers as the setting says; a server that reads it too may multiply them",
+    needs=(Need.WORKERS,),
 )
 def check_promised_workers_serve(stack: Stack, note: Note) -> None:
     """Send many requests at once, each over a new connection, until each worker has answered."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pytest_deploycheck.charts import ShareChart, around
 from pytest_deploycheck.check import check
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
 from pytest_deploycheck.probes.connections import answered_at_once, descriptors, public_connections, room_for
 from pytest_deploycheck.probes.full_disk import full_volume
@@ -209,6 +210,7 @@ def check_enough_file_descriptors(stack: Stack, note: Note) -> None:
     "logs cannot fill the disk",
     expect=f"no log file grows above {LOG_BOUND / MIB:.0f} MiB: it is rotated, and no line is lost on the way",
     fix="a size at which the log is rotated and a number of files that are kept, in the part that writes the file",
+    needs=(Need.LOGS,),
 )
 def check_logs_cannot_fill_the_disk(stack: Stack, note: Note) -> None:
     """Let the app log numbered lines until its log is rotated, and look for each of them on the disk."""
@@ -284,6 +286,7 @@ def check_overload_is_refused_early(quiet_stack: Stack, overload: list[UnderLoad
     expect='requests are answered while no log can be written, what the start command prints says "No space left", and '
     "logs flow again when there is room",
     fix="no request may depend on a log line; let the errors of logging come out where somebody reads them",
+    needs=(Need.LOGS,),
 )
 def check_full_disk_is_survived(stack: Stack, note: Note) -> None:
     """Let each write to the logs fail as on a full disk, ask and write meanwhile, and give the room back."""

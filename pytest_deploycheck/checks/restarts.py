@@ -17,6 +17,7 @@ from pytest_deploycheck.experiments.reloads import (
     bring_new_release,
 )
 from pytest_deploycheck.experiments.stops import Stopped, stop_and_start
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Note
 from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
@@ -34,6 +35,7 @@ LOSS_WINDOW_S = 2.0
     expect="a new worker, as many as before, and no failed requests but those that the killed worker had",
     fix="let the server or the manager replace single workers, and the proxy retry refused connections",
     experiment=kill_worker,
+    needs=(Need.REPLACEMENT,),
 )
 def check_killed_worker_is_replaced(experiment: Killed, note: Note) -> None:
     """SIGKILL one worker under steady traffic."""
@@ -57,6 +59,7 @@ def check_killed_worker_is_replaced(experiment: Killed, note: Note) -> None:
     expect="the same manager says RUNNING, new processes answer, and no old process is left: all of these",
     fix="run the server so that its workers end with it; a manager that only sees the parent leaves orphans",
     experiment=kill_server,
+    needs=(Need.MANAGER,),
 )
 def check_killed_server_is_replaced(experiment: Killed, note: Note) -> None:
     """SIGKILL the server's parent process."""
@@ -75,6 +78,7 @@ def check_killed_server_is_replaced(experiment: Killed, note: Note) -> None:
     expect="the manager starts it again: a server has no reason to end with success",
     fix="restart whatever the exit status: with `on failure` or `unexpected` a clean exit leaves the app down",
     experiment=exit_cleanly,
+    needs=(Need.MANAGER,),
 )
 def check_clean_exit_is_restarted(experiment: Killed, note: Note) -> None:
     """Let the server exit with status 0."""
@@ -92,6 +96,7 @@ def check_clean_exit_is_restarted(experiment: Killed, note: Note) -> None:
     fix="let something outside of the worker watch a sign of life that its event loop gives: the server's timeout, "
     "a watchdog, a liveness probe",
     experiment=hang_workers,
+    needs=(Need.REPLACEMENT,),
 )
 def check_hung_worker_is_replaced(experiment: Hung, note: Note) -> None:
     """Block the event loop of one worker, and send SIGSTOP to another."""
@@ -129,6 +134,7 @@ def check_error_costs_one_request(stack: Stack, note: Note) -> None:
     expect=f"a pause of {LONG_PAUSE_S:.0f} s before long, or a manager that says that it has given up",
     fix="let the pauses between the attempts grow, or end the attempts, so that the state is seen and the CPU is free",
     experiment=bring_broken_release,
+    needs=(Need.MANAGER,),
 )
 def check_crash_loop_is_bounded(experiment: CrashLoop, note: Note) -> None:
     """Put a release in place that ends at once when it is started, and kill the server."""
@@ -205,6 +211,7 @@ def check_new_release_drops_nobody(experiment: Reloaded, note: Note) -> None:
     "no process restarted",
     fix="liveness asks only whether the process answers; readiness asks the database each time; connections that have "
     "died are replaced",
+    needs=(Need.READINESS,),
 )
 def check_alive_and_ready_are_different(stack: Stack, note: Note) -> None:
     """Take the database away under steady traffic, and give it back."""
@@ -251,6 +258,7 @@ def _last_are_good(traffic: SteadyTraffic, count: int) -> bool:
     expect="healthy while it serves; unhealthy while the app is stopped, and while the database is away",
     fix="let the check ask readiness, and end with its verdict: not with that of the last command in a pipe",
     experiment=stop_and_start,
+    needs=(Need.READINESS,),
 )
 def check_health_check_can_go_red(experiment: Stopped, note: Note) -> None:
     """Run the project's health check while the app serves, while it is stopped, and while its database is away."""

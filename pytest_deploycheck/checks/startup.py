@@ -15,6 +15,7 @@ from pytest_deploycheck.experiments.starts import (
     start_with_a_shell,
     start_with_bad_settings,
 )
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note, NotVerified
 from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
@@ -35,6 +36,7 @@ TRACEBACK = re.compile(r"Traceback \(most recent call last\)|File \"[^\"]+\", li
     expect="a unit that the machine's start pulls in, and what it runs ends up serving",
     fix="[Install] WantedBy=multi-user.target in the unit, and `systemctl enable` for it: to write it is not enough",
     experiment=enable_for_the_start,
+    needs=(Need.MANAGER,),
 )
 def check_machine_start_starts_the_app(workshop: Workshop, experiment: Enabled, note: Note) -> None:
     """Enable the deployment on an empty machine, look what its start would pull in, and run that."""
@@ -112,6 +114,7 @@ def check_comes_back_after_a_power_cut(experiment: PowerCut, note: Note) -> None
     expect="it goes on serving, or serves again by itself, and the manager says that all runs",
     fix="let the process manager write nothing to a terminal, and let nothing in the start command end on SIGHUP",
     experiment=cut_power,
+    needs=(Need.MANAGER,),
 )
 def check_closing_the_terminal_does_not_stop_it(experiment: PowerCut, note: Note) -> None:
     """Run the start command in a terminal, and close the terminal."""
@@ -154,6 +157,7 @@ def check_bad_setting_stops_the_start(experiment: BadSettings, note: Note) -> No
     "it is not ready before it is",
     expect="readiness says 200 only while requests work and the schema is at head, else 503",
     fix="let readiness ask the database for its revision, and compare it with the newest of the release",
+    needs=(Need.READINESS,),
 )
 def check_not_ready_before_it_is(workshop: Workshop, stack: Stack, first_start: Start, note: Note) -> None:
     """Poll readiness from the start on; then note the revision before the last one in the database."""

@@ -102,7 +102,8 @@ def alembic_settings(root: Path) -> str:
     for pattern in ("alembic.ini", "[!.]*/alembic.ini", "[!.]*/[!.]*/alembic.ini"):
         if found := sorted(root.glob(pattern)):
             return str(found[0].relative_to(root))
-    if "[tool.alembic]" in (root / "pyproject.toml").read_text(encoding="utf-8"):
+    file = root / "pyproject.toml"
+    if file.is_file() and "[tool.alembic]" in file.read_text(encoding="utf-8"):
         return "pyproject.toml"
     raise NotApplicable(
         "the project has no Alembic migrations: neither alembic.ini nor [tool.alembic] was found"

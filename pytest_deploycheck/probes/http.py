@@ -43,11 +43,12 @@ def any_certificate() -> ssl.SSLContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """The public entry of a running stack."""
+    """The public entry of a running stack; without ``has_tls`` it is the app itself, at one port for both."""
 
     domain: str
     http_port: int
     https_port: int
+    has_tls: bool = True
     prefix: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,7 +66,7 @@ class Entry:
         headers = {"Host": more.pop("host", self.domain), **self.headers, **more.pop("headers", {})}
         return {
             "method": method,
-            "url": f"{'https' if https else 'http'}://{LOOPBACK}:{port}{self.prefix}{path}",
+            "url": f"{'https' if https and self.has_tls else 'http'}://{LOOPBACK}:{port}{self.prefix}{path}",
             "headers": headers,
             "extensions": {"sni_hostname": self.domain},
             **more,

@@ -27,6 +27,9 @@ class Line(http.client.HTTPConnection):
     def connect(self) -> None:
         """Connect, and do the TLS handshake."""
         plain = socket.create_connection((self.host, self.port), self.timeout)
+        if not self.entry.has_tls:
+            self.sock = plain
+            return
         try:
             self.sock = any_certificate().wrap_socket(plain, server_hostname=self.entry.domain)
         except OSError:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_deploycheck.config import Config
+from pytest_deploycheck.stacks.command import CommandStack
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.stacks.supervisor import SupervisorStack
 from pytest_deploycheck.stacks.systemd import SystemdStack
@@ -17,6 +18,8 @@ FOLDER_OF_MACHINES = Path("/srv")
 
 def stack_for(config: Config) -> Callable[..., Stack]:
     """Return what makes stacks of copies of the project."""
+    if config.command:
+        return CommandStack
     return SystemdStack if has_units(config) else SupervisorStack
 
 
@@ -27,4 +30,6 @@ def folder_for_runs(config: Config) -> Path | None:
 
 def has_units(config: Config) -> bool:
     """Tell whether systemd runs the project: it is described by a folder of units, or by one of them."""
+    if config.command:
+        return False
     return config.manager_config.endswith(".service") or (config.root / config.manager_config).is_dir()

@@ -1,6 +1,6 @@
 """What the probe inside the app answers below ``/.deploycheck/``: one function for each action.
 
-Imported only once a request for one of them comes, when Starlette has been imported anyway.
+Imported only once a request for one of them comes.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
+from deploycheck_asgi import Request, Scope, repeat_messages, send_json  # type: ignore[import-not-found]
 from deploycheck_mark import MARK, own_pid  # type: ignore[import-not-found]  # it is on sys.path there
 from sitecustomize import record  # type: ignore[import-not-found]  # this module is imported by it
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.websockets import WebSocket
 
-Scope = MutableMapping[str, Any]
 Action = Callable[[Request], Awaitable[dict[str, Any]]]
 
 MIB = 1024 * 1024
@@ -28,30 +26,22 @@ LEAKED: list[bytes] = []
 async def answer(scope: Scope, receive: Any, send: Any) -> None:
     """Answer one request: the word after the mark names the action, any other word means ``echo``."""
     if scope["type"] == "websocket":
-        await repeat_messages(WebSocket(scope, receive, send))
+        await repeat_messages(receive, send)
         return
     request = Request(scope, receive)
     action = ACTIONS.get(scope["path"].partition(MARK)[2], echo)
-    response = JSONResponse({"pid": own_pid(), **await action(request)})
-    await response(scope, receive, send)
-
-
-async def repeat_messages(websocket: WebSocket) -> None:
-    """Accept a websocket and send each text back."""
-    await websocket.accept()
-    async for text in websocket.iter_text():
-        await websocket.send_text(text)
+    await send_json(send, {"pid": own_pid(), **await action(request)})
 
 
 async def echo(request: Request) -> dict[str, Any]:
     """Say what the app sees of the request, and which release of ``module`` has been imported."""
-    module = sys.modules.get(request.query_params.get("module", ""))
+    module, url = sys.modules.get(request.query_params.get("module", "")), urlsplit(request.url)
     return {
         "release": getattr(module, "deploycheck_release", None),
-        "client": request.client.host if request.client else None,
-        "scheme": request.url.scheme,
-        "host": request.url.hostname,
-        "url": str(request.url),
+        "client": request.client,
+        "scheme": url.scheme,
+        "host": url.hostname,
+        "url": request.url,
     }
 
 

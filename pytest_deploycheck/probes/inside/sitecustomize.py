@@ -1,7 +1,7 @@
 """The probe inside the project's own Python processes, in the sandbox only.
 
 Python imports ``sitecustomize`` at start, here because the sandbox puts this folder on PYTHONPATH. The project's files
-stay as they are: the probe waits until Starlette and Alembic are imported, and then
+stay as they are: the probe waits until Starlette or Django, and Alembic, are imported, and then
 
 - answers requests below ``/.deploycheck/`` in the app's router, so beneath all of the app's middleware;
 - writes the answering process into a header of each response;
@@ -30,11 +30,13 @@ from deploycheck_mark import DISK_SIGNAL, EXIT_SIGNAL, MARK, PID_HEADER, TIDY_SI
 Scope = MutableMapping[str, Any]
 
 EVENTS = os.environ.get("DEPLOYCHECK_EVENTS", "")
+OWN_ERRORS = "_deploycheck_own_errors"
 GATE = os.environ.get("DEPLOYCHECK_GATE", "")
 GATE_PATIENCE_S = 60.0
 ONCE: dict[str, list[str]] = {}
 for pair in filter(None, os.environ.get("DEPLOYCHECK_ONCE", "").split(",")):
     ONCE.setdefault(pair.partition(":")[0], []).append(pair.partition(":")[2])
+LOOPBACK = os.environ.get("DEPLOYCHECK_LOOPBACK", "")
 PORTS = dict(pair.split("=") for pair in os.environ.get("DEPLOYCHECK_PORTS", "").split(":") if pair)
 
 
@@ -96,15 +98,23 @@ class AfterImport:
         return spec
 
 
+seen: set[str] = set()
+
+
+def first(name: str, **data: object) -> None:
+    """Record what happens for the first time in this process."""
+    if name not in seen:
+        seen.add(name)
+        record(name, **data)
+
+
 def watch_routers(module: ModuleType) -> None:
     """Wrap ``Router.__call__`` of starlette.routing; FastAPI's router inherits it."""
-    original = module.Router.__call__
-    seen: set[str] = set()
+    module.Router.__call__ = watched(module.Router.__call__)
 
-    def first(name: str, **data: object) -> None:
-        if name not in seen:
-            seen.add(name)
-            record(name, **data)
+
+def watched(original: Any) -> Any:
+    """Wrap the ``__call__`` of an ASGI app's class."""
 
     async def call(self: Any, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -117,8 +127,8 @@ def watch_routers(module: ModuleType) -> None:
 
             await original(self, scope, receive, watched_send)
             return
-        if MARK in scope.get("path", ""):
-            from deploycheck_actions import answer  # type: ignore[import-not-found]  # Starlette is there by now
+        if MARK in scope.get("path", "") and scope["path"] not in self.__dict__.get(OWN_ERRORS, ()):
+            from deploycheck_actions import answer  # type: ignore[import-not-found]  # not before it is needed
 
             first("worker")
             await answer(scope, receive, send)
@@ -127,7 +137,26 @@ def watch_routers(module: ModuleType) -> None:
         first("request", path=scope.get("path"))
         await original(self, scope, receive, signed(send))
 
-    module.Router.__call__ = call
+    return call
+
+
+def watch_django(module: ModuleType) -> None:
+    """Wrap Django's ASGI app, which has its middleware inside, and no lifespan: it serves as soon as it is made."""
+    handler = module.ASGIHandler
+    made, resolve = handler.__init__, handler.resolve_request
+
+    def init(self: Any) -> None:
+        made(self)
+        setattr(self, OWN_ERRORS, (f"{MARK}raise",))
+        first("worker")
+
+    def resolve_request(self: Any, request: Any) -> Any:
+        if request.path == f"{MARK}raise":
+            raise RuntimeError("raised by deploycheck")  # in a view, as it were: Django makes the answer
+        return resolve(self, request)
+
+    handler.__init__, handler.resolve_request = init, resolve_request
+    handler.__call__ = watched(handler.__call__)
 
 
 def signed(send: Any) -> Any:
@@ -188,6 +217,17 @@ def moved_port(port: object) -> Any:
     return int(PORTS[str(port)]) if str(port) in PORTS else port
 
 
+def moved_listener(host: Any, port: Any) -> tuple[Any, Any]:
+    """Return where to listen. Without a proxy that is a loopback address; ``*`` stands for a port that is not known."""
+    if "*" in PORTS and port:
+        port = int(PORTS["*"])
+    elif str(port) not in PORTS:
+        return host, port
+    else:
+        port = moved_port(port)
+    return LOOPBACK or host, port
+
+
 def move_sockets(module: ModuleType) -> None:
     """Move the ports of sockets; the address, which decides who can connect, stays.
 
@@ -197,7 +237,13 @@ def move_sockets(module: ModuleType) -> None:
 
     def bind(self: Any, address: Any) -> None:
         if isinstance(address, tuple):
-            address = (address[0], moved_port(address[1]), *address[2:])
+            host, port = moved_listener(*address[:2])
+            if (
+                ":" in address[0] and host == LOOPBACK
+            ):  # a socket for both takes its IPv4 part only where it may
+                host = f"::ffff:{host}"
+                self.setsockopt(module.IPPROTO_IPV6, module.IPV6_V6ONLY, 0)
+            address = (host, port, *address[2:])
         original_bind(self, address)
 
     def connect(self: Any, address: Any) -> None:
@@ -213,7 +259,7 @@ def move_servers(module: ModuleType) -> None:
     original = module.Loop.create_server
 
     async def create_server(self: Any, factory: Any, host: Any = None, port: Any = None, **more: Any) -> Any:
-        return await original(self, factory, host, moved_port(port), **more)
+        return await original(self, factory, *moved_listener(host, port), **more)
 
     module.Loop.create_server = create_server
 
@@ -346,6 +392,7 @@ if EVENTS:
         AfterImport(
             {
                 "starlette.routing": watch_routers,
+                "django.core.handlers.asgi": watch_django,
                 "alembic.runtime.environment": watch_upgrades,
                 "alembic.runtime.migration": watch_revisions,
                 "gunicorn.reloader": watch_reloaders,

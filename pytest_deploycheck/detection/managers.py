@@ -1,0 +1,30 @@
+"""Which description of a process manager a project has that can be run: one with the app and its proxy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+UNITS = "deploy/systemd"
+CONFIGS = ("deploy/supervisord.conf", "supervisord.conf", "etc/supervisord.conf", UNITS)
+_PROXY = re.compile(r"^\s*(?:command|ExecStart)\s*=(?:.*[\s/])?(caddy|nginx|traefik|haproxy)(\s|$)", re.MULTILINE)
+
+
+def find(root: Path) -> str | None:
+    """Return the first of the usual files that runs a proxy too; None where there is none.
+
+    The others are no stack: their proxy runs elsewhere, if there is one. The app's command is run alone then.
+    """
+    return next((name for name in CONFIGS if _has_proxy(root / name)), None)
+
+
+def _has_proxy(path: Path) -> bool:
+    files = sorted(path.glob("*.service")) if path.is_dir() else [path]
+    return any(_PROXY.search(_text(file)) for file in files)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    except OSError:
+        return ""
