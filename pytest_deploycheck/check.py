@@ -90,7 +90,7 @@ class Check:
 F = TypeVar("F", bound=Callable[..., None])
 
 
-def check(
+def check(  # noqa: PLR0913  (a record has these fields)
     check_id: str,
     title: str,
     *,

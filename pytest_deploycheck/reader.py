@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 
 from pytest_deploycheck.config import Config, ConfigError, Requests, Write
 from pytest_deploycheck.detection import ANY_HOST, detect, managers
+from pytest_deploycheck.detection.finding import Finding
 from pytest_deploycheck.detection.lacks import lacks
 from pytest_deploycheck.detection.routes import with_defaults
 from pytest_deploycheck.detection.surroundings import SECRET
@@ -58,22 +59,41 @@ def load(root: Path) -> Config:
     Raises:
         ConfigError: nothing deployable is there, or a setting is wrong.
     """
-    file = root / "pyproject.toml"
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    except (ValueError, OSError, RecursionError) as error:
-        raise ConfigError(f"pyproject.toml: {error}") from None
-    table = _table(_table(document, "tool"), "deploycheck", "tool.")
-    project = _table(document, "project").get("name", root.name)
+    table = table_of(root)
+    project = _table(_document(root), "project").get("name", root.name)
     if not isinstance(project, str):
         raise ConfigError(f"pyproject.toml: [project] name must be a string, not {_shown(project)}")
-    manager_config = table.get("manager_config") or managers.find(root)
+    manager_config = table.get("manager_config") or _usual_manager(table, root)
     if manager_config:
         return _Reader({"manager_config": manager_config, **table}, root).config(project)
-    return read_command_alone(table, root, project)
+    return _read_command_alone(table, root, project)
 
 
-def read_command_alone(table: dict[str, Any], root: Path, project: str) -> Config:
+def _usual_manager(table: dict[str, Any], root: Path) -> str | None:
+    """Return the description of a manager that is taken though none is stated."""
+    if "command" in table:
+        return None
+    return managers.first_of(root) if table else managers.find(root)
+
+
+def table_of(root: Path) -> dict[str, Any]:
+    """Return ``[tool.deploycheck]`` as it is written; empty if there is none.
+
+    Raises:
+        ConfigError: ``pyproject.toml`` cannot be parsed, or it is no table.
+    """
+    return _table(_table(_document(root), "tool"), "deploycheck", "tool.")
+
+
+def _document(root: Path) -> dict[str, Any]:
+    file = root / "pyproject.toml"
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (ValueError, OSError, RecursionError) as error:
+        raise ConfigError(f"pyproject.toml: {error}") from None
+
+
+def _read_command_alone(table: dict[str, Any], root: Path, project: str) -> Config:
     """Read the settings of a project of which no manager can be run: what the table does not say is detected.
 
     Raises:
@@ -82,6 +102,8 @@ def read_command_alone(table: dict[str, Any], root: Path, project: str) -> Confi
     stated = table.get("command") or table.get("start")
     found = detect(root, command=stated if isinstance(stated, str) else None)
     command = found.command
+    if command is None and (only := managers.first_of(root)):
+        return _Reader({"manager_config": only, **table}, root).config(project)
     if command is None:
         app = f" for {found.app.target}" if found.app else ", and no ASGI app"
         raise ConfigError(
@@ -89,20 +111,42 @@ def read_command_alone(table: dict[str, Any], root: Path, project: str) -> Confi
             'pyproject.toml, for example app = "package.main:app", command = "uvicorn package.main:app"; '
             f"or name as manager_config what {', '.join(managers.CONFIGS)} would be. See `deploycheck explain`"
         )
-    requests = {**found.table.get("requests", {}), **_requests_of(table)}
-    reader = _Reader({"domain": ANY_HOST, **found.table, **table}, root, environment=command.environment)
-    reader.table["requests"] = with_defaults(requests)
+    requests, stated_requests = found.table.get("requests", {}), table.get("requests", {})
+    if isinstance(stated_requests, dict):
+        requests |= stated_requests
+        table = {**table, "requests": with_defaults(requests)}
+    environment = {**found.defaults, **command.environment}
+    reader = _Reader({"domain": ANY_HOST, **found.table, **table}, root, environment=environment)
+    config = reader.config(project)
+    if "database_url" not in table:
+        _refuse_fixed_database(found.settings.get("database_url"), config.database_url or "")
     return replace(
-        reader.config(project),
+        config,
         command=command,
         lacks=lacks(found, command, requests, table),
         hidden=tuple(name for name in reader.env if SECRET.fullmatch(name)),
     )
 
 
-def _requests_of(table: dict[str, Any]) -> dict[str, Any]:
-    value = table.get("requests", {})
-    return value if isinstance(value, dict) else {}
+def _refuse_fixed_database(found: Finding | None, url: str) -> None:
+    """Refuse to start an app whose database cannot be exchanged for one of the run: it would reach the real one.
+
+    Raises:
+        ConfigError: it names the line.
+    """
+    if found is None:
+        return
+    kind = url.partition(":")[0].partition("+")[0]
+    if kind not in ("sqlite", "postgresql", "postgres"):
+        raise ConfigError(
+            f"{found.where}: the checks have no {kind} to give the app, and it must not reach this one, so nothing was "
+            "started. Name an environment file without it as [tool.deploycheck] env_file"
+        )
+    if not found.value.startswith("$") and (kind != "sqlite" or url.partition(":///")[2].startswith("/")):
+        raise ConfigError(
+            f"{found.where}: the database's URL stands in the code, so the app cannot be given one of the run, and "
+            "nothing was started. Read it from a variable, such as DATABASE_URL"
+        )
 
 
 def _table(document: dict[str, Any], key: str, above: str = "") -> dict[str, Any]:

@@ -41,6 +41,8 @@ def start_session(config: pytest.Config) -> None:
     except ConfigError as error:
         raise pytest.UsageError(f"deploycheck: {error}{_rootdir_hint(config)}") from None
     settings = replace(settings, more_proxies=_proxies_of_others(config, settings))
+    if config.hook.pytest_deploycheck_stack(settings=settings):
+        settings = replace(settings, lacks={})  # who brings a stack knows what it can show
     _refuse_bad_waivers(settings, own)
     delivery = Delivery.prepared(config.option, settings.root)
     distribution.choose(config)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_deploycheck.collect import anchor_of
 from pytest_deploycheck.reader import load
 from pytest_deploycheck.sandbox.project_copy import copy_project
 
@@ -121,7 +122,7 @@ def run_deploycheck(
             *QUIETLY,
             f"--deploycheck-report={report}",
             *arguments,
-            "pyproject.toml",
+            anchor_of(project).name,
         ],
         cwd=project,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}

@@ -116,7 +116,14 @@ class SteadyStack:
         return self.first_start.patience_s
 
     def _comes_back(self) -> bool:
-        return wait_for(self._is_steady, bool, deadline_s=self.patience_s, every_s=0.1)
+        steady = wait_for(
+            lambda: self._is_steady() or self._is_gone(), bool, deadline_s=self.patience_s, every_s=0.1
+        )
+        return steady and not self._is_gone()
+
+    def _is_gone(self) -> bool:
+        """Tell whether nothing of it is left that could come back."""
+        return self.current is not None and self.current.has_given_up() and not self.current.copy.pids()
 
     def _is_steady(self) -> bool:
         stack = self.current

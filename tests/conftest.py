@@ -34,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run all broken projects, not only one for each check",
     )
     parser.addoption(
+        "--corpus-all",
+        action="store_true",
+        help="run all checks on all projects of tests/corpus/; takes some minutes",
+    )
+    parser.addoption(
         "--sabotage-full",
         action="store_true",
         help="run all checks on all broken projects, not only those that the record can touch; takes hours",

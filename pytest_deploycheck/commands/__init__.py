@@ -10,15 +10,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pytest_deploycheck.commands import doctor, lab
+from pytest_deploycheck.commands import doctor, explain, init, lab
 from pytest_deploycheck.commands.error import CommandError
 from pytest_deploycheck.config import ConfigError
 
-MODULES = (doctor, lab)
+MODULES = (doctor, explain, init, lab)
 
 EPILOG = """\
 to begin with:
   deploycheck doctor             what can be checked on this machine, and what to install for the rest
+  deploycheck explain            what is detected in this project, and what will be run
+  deploycheck init               write [tool.deploycheck] with what is detected
   pytest --deploycheck           check the deployment of the project in this folder
   deploycheck lab list           labs: your project is broken in a real way, and you mend it
 

@@ -18,7 +18,7 @@ from pytest_deploycheck.detection import surroundings
 from pytest_deploycheck.detection.app import App, find_apps
 from pytest_deploycheck.detection.commands import find_commands
 from pytest_deploycheck.detection.compose import find_compose_files
-from pytest_deploycheck.detection.database import find_database
+from pytest_deploycheck.detection.database import defaults_in_code, find_database
 from pytest_deploycheck.detection.files import ProjectFiles
 from pytest_deploycheck.detection.finding import Finding, ServerCommand
 from pytest_deploycheck.detection.routes import find_routes, settings_of
@@ -34,6 +34,7 @@ class Detected:
         apps: ASGI apps, and functions that make one.
         commands: how the server is started.
         settings: what ``[tool.deploycheck]`` would say, by setting; those of ``requests`` are named ``requests.live``.
+        defaults: values of variables that the environment does not hold, as the code has them.
         proxies: configurations of proxies.
         migrations: Alembic's settings, or Django's migrations.
     """
@@ -41,6 +42,7 @@ class Detected:
     apps: list[App]
     commands: list[ServerCommand]
     settings: dict[str, Finding]
+    defaults: dict[str, str] = field(default_factory=dict)
     proxies: list[Finding] = field(default_factory=list)
     migrations: Finding | None = None
 
@@ -82,6 +84,7 @@ def detect(root: Path, *, command: str | None = None) -> Detected:
         apps=apps,
         commands=commands,
         settings={},
+        defaults=defaults_in_code(files),
         proxies=surroundings.find_proxies(files),
         migrations=surroundings.find_migrations(files),
     )

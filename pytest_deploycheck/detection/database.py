@@ -24,16 +24,32 @@ def find_database(files: ProjectFiles, env_files: tuple[str, ...], env: Mapping[
         env: the environment of the deployment.
     """
     for name, value in env.items():
-        if URL.fullmatch(value) and (NAME.fullmatch(name) or value.startswith(("sqlite", "postgres"))):
+        if (
+            URL.fullmatch(value)
+            and not _is_in_memory(value)
+            and (NAME.fullmatch(name) or value.startswith(("sqlite", "postgres")))
+        ):
             for file in env_files:
                 for number, line in files.lines(file):
                     if re.search(rf"\b{name}\b", line):
                         return Finding(kind="database_url", value=f"${name}", file=file, line=number)
-    return next(_in_code(files), None)
+    return next((found for found in _in_code(files) if not _is_in_memory(found.value)), None)
+
+
+def defaults_in_code(files: ProjectFiles) -> dict[str, str]:
+    """Return the URLs that the code takes where the variable is not set, by variable."""
+    return {variable: url for variable, url, _, _ in _defaults(files)}
+
+
+def _is_in_memory(url: str) -> bool:
+    """Tell whether each process has a database of its own, which is gone with it: none that checks could look at."""
+    return url in ("sqlite://", "sqlite+aiosqlite://") or ":memory:" in url or "mode=memory" in url
 
 
 def _in_code(files: ProjectFiles) -> Iterator[Finding]:
-    for variable, _, file, line in _defaults(files):
+    for variable, url, file, line in _defaults(files):
+        if _is_in_memory(url):
+            continue
         yield Finding(kind="database_url", value=f"${variable}", file=file, line=line)
     for file in files.python:
         if "://" not in files.text(file):
@@ -61,10 +77,12 @@ def _defaults(files: ProjectFiles) -> Iterator[tuple[str, str, str, int]]:
                 variable, url = literal(call.args[0]), literal(call.args[1])
                 if isinstance(variable, str) and isinstance(url, str) and URL.fullmatch(url):
                     yield variable, url, file, call.lineno
+        prefixed = re.search(r"env_prefix\s*=\s*[\"'](\w+)", files.text(file))
+        prefix = prefixed[1] if prefixed else ""
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and any(name_of(base) == "BaseSettings" for base in node.bases):
                 for field in node.body:
                     if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
                         url = literal(field.value)
                         if isinstance(url, str) and URL.fullmatch(url):
-                            yield field.target.id.upper(), url, file, field.lineno
+                            yield f"{prefix}{field.target.id}".upper(), url, file, field.lineno

@@ -7,7 +7,9 @@ from pathlib import Path
 
 UNITS = "deploy/systemd"
 CONFIGS = ("deploy/supervisord.conf", "supervisord.conf", "etc/supervisord.conf", UNITS)
-_PROXY = re.compile(r"^\s*(?:command|ExecStart)\s*=(?:.*[\s/])?(caddy|nginx|traefik|haproxy)(\s|$)", re.MULTILINE)
+_PROXY = re.compile(
+    r"^\s*(?:command|ExecStart)\s*=(?:.*[\s/])?(caddy|nginx|traefik|haproxy)(\s|$)", re.MULTILINE
+)
 
 
 def find(root: Path) -> str | None:
@@ -21,6 +23,11 @@ def find(root: Path) -> str | None:
 def _has_proxy(path: Path) -> bool:
     files = sorted(path.glob("*.service")) if path.is_dir() else [path]
     return any(_PROXY.search(_text(file)) for file in files)
+
+
+def first_of(root: Path) -> str | None:
+    """Return the first of the usual files, whatever it runs."""
+    return next((name for name in CONFIGS if (root / name).exists()), None)
 
 
 def _text(file: Path) -> str:

@@ -86,7 +86,8 @@ def _hang(start: Start) -> Hung:
         victims["SIGSTOP"] = min(others)
         kill({victims["SIGSTOP"]}, SIGSTOP)
     gone_s = _watch(victims, began, deadline_s)
-    if "SIGSTOP" not in victims and (new := workers()):
+    # Where nobody replaces the one, the other would be the same process.
+    if "SIGSTOP" not in victims and None not in gone_s.values() and (new := workers()):
         began, victims["SIGSTOP"] = time.monotonic(), min(new)
         kill(new, SIGSTOP)
         gone_s |= _watch({"SIGSTOP": min(new)}, began, deadline_s)

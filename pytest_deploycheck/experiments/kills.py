@@ -127,12 +127,15 @@ def _end(
             running and not strays(now) and len(now.workers) >= len(before.workers) and not victims & now.tree
         )
 
+    def is_over(seen: tuple[Processes, bool]) -> bool:
+        return whole(seen) or (stack.has_given_up() and not stack.copy.pids())
+
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         log = NewLines(stack.log_files)
         step, at = f"{act}: {describe(victims)}", time.monotonic()
         end()
-        after, running = wait_for(look, whole, deadline_s=workshop.for_kills.patience_s)
+        after, running = wait_for(look, is_over, deadline_s=workshop.for_kills.patience_s)
         recovered_s = time.monotonic() - at
         traffic.wait_for_good(10, deadline_s=2)
     return Killed(

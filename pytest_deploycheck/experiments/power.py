@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pytest_deploycheck.charts import RequestChart
 from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.probes.wait import wait_for
@@ -74,7 +75,8 @@ def cut_power(workshop: Workshop) -> PowerCut:
     left = _left_behind(stack.copy)
     terminal = None
     with contextlib.suppress(NotVerified):
-        terminal = Terminal(stack.copy.log_file)
+        # A manager that does not run here has no terminal that could be closed.
+        terminal = None if Need.MANAGER in workshop.config.lacks else Terminal(stack.copy.log_file)
     start = start_and_watch(stack, terminal=terminal)
     hangup = _close(start, terminal) if terminal and start.served else None
     if not start.served or (hangup and not (hangup.serves and hangup.running)):

@@ -47,6 +47,8 @@ class CommandStack(BaseStack):
         assert self.config.command is not None
         self._command: ServerCommand = self.config.command
         self._process: subprocess.Popen[bytes] | None = None
+        if self._command.folder != ".":  # there a relative path means another file
+            self.environment = {**self.database.environment(copy), **self.environment}
         self.start_grace_s, self.stop_grace_s = START_GRACE_S, STOP_GRACE_S
         words = self._command.words
         self.server = OtherServer(words.server if words else "server")
