@@ -38,7 +38,8 @@ def _stated(files: ProjectFiles, line: str, found: list[ServerCommand]) -> Serve
     lines = files.lines("pyproject.toml")
     number = next((number for number, text in lines if re.match(r"(command|start)\s*=", text)), 1)
     at = Finding(kind="command", value=line, file="pyproject.toml", line=number)
-    return known or with_server(files, ServerCommand(line=line, is_shell=False, found=at))
+    is_shell = re.search(r"[;&|<>$`]|^exec\s", line) is not None
+    return known or with_server(files, ServerCommand(line=line, is_shell=is_shell, found=at))
 
 
 def _composed(files: ProjectFiles) -> Iterator[ServerCommand]:

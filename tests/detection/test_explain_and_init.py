@@ -120,7 +120,7 @@ def test_init_asks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr("sys.stdin", Terminal("\n\nbooks.example.com\n-\n" + "\n" * 20))
+    monkeypatch.setattr("sys.stdin", Terminal("\n\n\nbooks.example.com\n-\n" + "\n" * 20))
     assert main(["init"]) == 0
     table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["deploycheck"]
     assert table["app"] == "bookshop.main:app"
