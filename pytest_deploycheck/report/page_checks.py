@@ -87,11 +87,16 @@ def _body(result: Result) -> Markup:
         *map(figure, result.charts),
         measurements(result.measurements),
         logs(result),
-        element("p", element("a", f"What {result.id} is about, in the course", href=result.learn))
-        if result.learn
-        else None,
+        _learn(result),
         class_="body",
     )
+
+
+def _learn(result: Result) -> Markup | None:
+    """Return the link to what explains the check; own checks of a project may lead anywhere, or nowhere."""
+    if not result.learn.startswith(("https://", "http://")):
+        return element("p", result.learn) if result.learn else None
+    return element("p", element("a", f"What {result.id} is about", href=result.learn))
 
 
 def _row(name: str, content: str | Markup | None) -> Markup | None:

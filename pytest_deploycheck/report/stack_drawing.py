@@ -19,8 +19,10 @@ SHORT = {
     Concept.PREVIOUS_STEPS: "Previous steps",
     Concept.RESOURCES: "Resources",
 }
-BOX, BOX_HEIGHT, PILL_HEIGHT, BEHIND = 124, 62, 24, 5
+WIDTH, BOX, BOX_HEIGHT, PILL_HEIGHT, BEHIND = 744, 124, 62, 24, 5
 MOST_WORKERS = 4
+# How a part is called that a project does not have.
+NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,26 +32,64 @@ class Part:
     Attributes:
         name: what it is.
         what: its role.
-        link: what comes to it, on the arrow.
+        link: what comes to it, on the arrow; None for no arrow.
         concepts: those that are proven at it.
         copies: how many of it there are.
     """
 
     name: str
     what: str
-    link: str = ""
+    link: str | None = ""
     concepts: tuple[Concept, ...] = ()
     copies: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What is drawn.
+
+    Attributes:
+        client, database: the ends.
+        managed: what is between them, which the manager looks after.
+        manager: its name, None if there is none.
+        tones: how each concept did.
+    """
+
+    client: Part
+    managed: Sequence[Part]
+    database: Part
+    manager: str | None
+    tones: dict[Concept, str]
+
+    @property
+    def parts(self) -> list[Part]:
+        """All of them, in the order of a request."""
+        return [self.client, *self.managed, self.database]
+
+    @property
+    def in_words(self) -> str:
+        """What is to be seen."""
+        way = ", ".join(part.name for part in self.parts)
+        who = self.manager or "nobody"
+        return f"the way of a request: {way}; {who} looks after all but the client and the database"
+
+
 def stack_drawing(report: Report) -> Markup:
     """Return the drawing, once for wide screens and once for narrow ones."""
-    stack, workers = report.stack, report.workers or 1
-    client = Part(name="client", what="the public")
-    database = stack.get("database", "none")
-    managed = [
-        Part(name=stack.get("proxy", "?"), what="proxy", link="https", concepts=(Concept.HTTPS,)),
-        Part(name=stack.get("server", "?"), what="server", link="http"),
+    drawing = _drawing(report)
+    return joined(_wide(drawing), _narrow(drawing))
+
+
+def _drawing(report: Report) -> Drawing:
+    workers, stack = report.workers or 1, {role: name for role, name in report.stack.items() if name != NONE}
+    proxy, database = stack.get("proxy"), stack.get("database")
+    app = [
+        Part(
+            name=stack.get("server", "the app"),
+            what="server",
+            link="http",
+            concepts=() if proxy else (Concept.HTTPS,),
+        ),
         Part(
             name=f"{workers} worker{'s' if workers > 1 else ''}",
             what="of the app",
@@ -57,85 +97,74 @@ def stack_drawing(report: Report) -> Markup:
             copies=min(workers, MOST_WORKERS),
         ),
     ]
-    last = Part(
-        name=database if database != "none" else "no database",
-        what="database",
-        link="sql" if database != "none" else "",
-        concepts=(Concept.PREVIOUS_STEPS,),
-    )
-    manager = stack.get("manager", "?")
-    said = (
-        f"client to {managed[0].name}, {managed[1].name}, {managed[2].name} and {last.name}; {manager} looks after "
-        "all but the client and the database"
-    )
-    tones = {verdict.concept: OF_VERDICT[verdict.verdict] for verdict in report.verdicts}
-    return joined(
-        _wide(client, managed, last, manager, tones, said),
-        _narrow(client, managed, last, manager, tones, said),
+    entrance = [Part(name=proxy, what="proxy", link="https", concepts=(Concept.HTTPS,))] if proxy else []
+    return Drawing(
+        client=Part(name="client", what="the public"),
+        managed=[*entrance, *app],
+        database=Part(
+            name=database or "no database",
+            what="database" if database else "",
+            link="sql" if database else None,
+            concepts=(Concept.PREVIOUS_STEPS,),
+        ),
+        manager=stack.get("manager"),
+        tones={verdict.concept: OF_VERDICT[verdict.verdict] for verdict in report.verdicts},
     )
 
 
-def _wide(
-    client: Part,
-    managed: Sequence[Part],
-    last: Part,
-    manager: str,
-    tones: dict[Concept, str],
-    said: str,
-) -> Markup:
-    step, y = BOX + 62, 96
-    xs = [step * index for index in range(5)]
-    frame = element(
-        "rect", x=xs[1] - 24, y=20, width=xs[3] + BOX - xs[1] + 48, height=252, rx=12, class_="frame"
-    )
-    body: list[Markup] = [frame, _label(manager, "process manager", xs[1] - 8, 46)]
-    body += _row_of_pills((Concept.STARTUP, Concept.RESTARTS), tones, right=xs[3] + BOX + 10, y=32)
-    body += _row_of_pills((Concept.RESOURCES,), tones, right=xs[3] + BOX + 10, y=236)
-    body.append(element("text", "CPU, memory, files, disk of the machine", x=xs[1] - 8, y=252, class_="role"))
-    for index, part in enumerate([client, *managed, last]):
-        if index:
-            copies = managed[index - 2].copies if index > 1 else 1
-            begin = xs[index - 1] + BOX + BEHIND * (copies - 1)
-            body.append(_arrow(begin, xs[index], y + BOX_HEIGHT / 2, part.link))
-        body.append(_box(part, xs[index], y))
-        middle = xs[index] + BOX / 2
+def _wide(drawing: Drawing) -> Markup:
+    parts, tones = drawing.parts, drawing.tones
+    step, y = WIDTH / (len(parts) - 1), 96
+    xs = [step * index for index in range(len(parts))]
+    left, right = xs[1], xs[-2] + BOX
+    body: list[Markup] = [
+        element("rect", x=left - 24, y=20, width=right - left + 48, height=252, rx=12, class_="frame"),
+        _label(drawing.manager or "no", "process manager", left - 8, 46),
+        *_row_of_pills((Concept.STARTUP, Concept.RESTARTS), tones, right=right + 10, y=32),
+        *_row_of_pills((Concept.RESOURCES,), tones, right=right + 10, y=236),
+        element("text", "CPU, memory, files, disk", x=left - 8, y=252, class_="role"),
+    ]
+    for x, part, before in zip(xs, parts, [None, *parts], strict=False):
+        if before and part.link is not None:
+            begin = x - step + BOX + BEHIND * (before.copies - 1)
+            body.append(_arrow(begin, x, y + BOX_HEIGHT / 2, part.link))
+        body.append(_box(part, x, y))
         for row, concept in enumerate(part.concepts):
-            body.append(_pill(concept, tones, middle - _width(concept) / 2, y + BOX_HEIGHT + 14 + 30 * row))
-    return _svg(body, 4 * step + BOX, 292, said, "wide")
+            middle = x + (BOX - _width(concept)) / 2
+            body.append(_pill(concept, tones, middle, y + BOX_HEIGHT + 14 + 30 * row))
+    return _svg(body, xs[-1] + BOX, 292, drawing.in_words, "wide")
 
 
-def _narrow(
-    client: Part,
-    managed: Sequence[Part],
-    last: Part,
-    manager: str,
-    tones: dict[Concept, str],
-    said: str,
-) -> Markup:
-    # The parts are one below the other at the left; what is said of them is at the right.
-    width, x, right = 340, 24, 24 + BOX + 34
-    ys = [8, 216, 328, 440, 634]
-    frame = element("rect", x=2, y=90, width=width - 4, height=506, rx=12, class_="frame")
-    body: list[Markup] = [frame, _label(manager, "", right, 118)]
-    body.append(element("text", "process manager", x=right, y=136, class_="role"))
-    body += [_pill(Concept.STARTUP, tones, right, 146), _pill(Concept.RESTARTS, tones, right, 176)]
-    body.append(element("text", "CPU, memory, disk", x=right, y=544, class_="role"))
-    body.append(_pill(Concept.RESOURCES, tones, right, 556))
-    for index, part in enumerate([client, *managed, last]):
-        if index:
-            body.append(_arrow_down(x + BOX / 2, ys[index - 1] + BOX_HEIGHT, ys[index], part.link))
-        body.append(_box(part, x, ys[index]))
-        for row, concept in enumerate(part.concepts):
-            top = ys[index] + (BOX_HEIGHT - PILL_HEIGHT - 30 * (len(part.concepts) - 1)) / 2
-            body.append(_pill(concept, tones, right, top + 30 * row))
-    return _svg(body, width, 704, said, "narrow")
+def _narrow(drawing: Drawing) -> Markup:
+    """Draw the parts one below the other at the left; what is said of them is at the right."""
+    parts, tones = drawing.parts, drawing.tones
+    width, x, right, step = 340, 24, 24 + BOX + 34, 112
+    managed = [216 + step * index for index in range(len(drawing.managed))]
+    below = managed[-1] + 116
+    ys = [8, *managed, below + 78]
+    body: list[Markup] = [
+        element("rect", x=2, y=90, width=width - 4, height=below - 50, rx=12, class_="frame"),
+        _label(drawing.manager or "no", "", right, 118),
+        element("text", "process manager", x=right, y=136, class_="role"),
+        _pill(Concept.STARTUP, tones, right, 146),
+        _pill(Concept.RESTARTS, tones, right, 176),
+        element("text", "CPU, memory, disk", x=right, y=below - 12, class_="role"),
+        _pill(Concept.RESOURCES, tones, right, below),
+    ]
+    for index, (y, part) in enumerate(zip(ys, parts, strict=True)):
+        if index and part.link is not None:
+            body.append(_arrow_down(x + BOX / 2, ys[index - 1] + BOX_HEIGHT, y, part.link))
+        body.append(_box(part, x, y))
+        top = y + (BOX_HEIGHT - PILL_HEIGHT - 30 * (len(part.concepts) - 1)) / 2
+        body += [_pill(one, tones, right, top + 30 * row) for row, one in enumerate(part.concepts)]
+    return _svg(body, width, ys[-1] + BOX_HEIGHT + 8, drawing.in_words, "narrow")
 
 
-def _svg(body: Sequence[Markup], width: int, height: int, said: str, class_: str) -> Markup:
+def _svg(body: Sequence[Markup], width: float, height: float, said: str, class_: str) -> Markup:
     return element(
         "svg",
         *body,
-        viewBox=f"-16 0 {width + 32} {height}",
+        viewBox=f"-16 0 {width + 32:.0f} {height:.0f}",
         role="group",
         aria_label=said,
         class_=f"stack {class_}",
