@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -12,12 +13,13 @@ import pytest
 from conftest import HOSTILE
 
 from pytest_deploycheck.charts import BarChart, LineChart, RequestChart, ShareChart, to_json
-from pytest_deploycheck.check import COURSE_URL
+from pytest_deploycheck.check import COURSE_URL, Concept
 from pytest_deploycheck.report.badge import badge
 from pytest_deploycheck.report.document import Report
 from pytest_deploycheck.report.drawings import figure
 from pytest_deploycheck.report.markup import Markup, element, prose
 from pytest_deploycheck.report.page import page
+from pytest_deploycheck.report.stack_drawing import stack_drawing
 
 LOADS = ("src", "srcset", "data", "poster", "action", "formaction", "background", "xlink:href", "style")
 
@@ -129,6 +131,21 @@ def test_badge(name: str, said: str, colour: str, request: pytest.FixtureRequest
     assert said in (root.get("aria-label") or "")
     assert colour in text
     assert "href" not in text
+
+
+def test_the_stack_is_drawn_as_it_is(broken: Report) -> None:
+    """All parts with what is proven at each; what a project does not have is left out, and no concept is."""
+    whole = stack_drawing(broken)
+    bare = stack_drawing(
+        replace(broken, stack={"manager": "none", "proxy": "none", "server": "uvicorn", "database": "none"})
+    )
+    for drawn, parts, links in ((whole, "client caddy gunicorn sqlite", 3), (bare, "client uvicorn", 1)):
+        for part in parts.split():
+            assert drawn.count(f">{part}</text>") == 2  # once for wide screens, once for narrow ones
+        assert sum(drawn.count(f">{link}</text>") for link in ("https", "http", "sql")) == 2 * links
+        assert [drawn.count(f'href="#{concept.slug}"') for concept in Concept] == [2] * len(Concept)
+    assert ">none<" not in bare
+    assert "no database" in bare
 
 
 def test_drawn_requests_are_those_that_were_sent() -> None:
