@@ -72,9 +72,21 @@ class AcmeServer:
         file = self._folder / "pebble.json"
         file.write_text(json.dumps({"pebble": settings}), encoding="utf-8")
         answers = f"{LOOPBACK}:{dns}"
-        off = ("-http01", "", "-https01", "", "-tlsalpn01", "", "-management", "")
+        # The management cannot be left out: without an address it listens at port 80 of all addresses.
+        others = (
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-management",
+            f"{LOOPBACK}:{run.ports.take()}",
+        )
         self._processes = [
-            self._start(PROGRAMS[1], "-dns01", answers, "-defaultIPv4", LOOPBACK, "-defaultIPv6", "", *off),
+            self._start(
+                PROGRAMS[1], "-dns01", answers, "-defaultIPv4", LOOPBACK, "-defaultIPv6", "", *others
+            ),
             self._start(PROGRAMS[0], "-config", str(file), "-dnsserver", answers, "-strict=false"),
         ]
         self.root = wait_for(self._root, bool, deadline_s=START_DEADLINE_S)
