@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,21 @@ from pathlib import Path
 EACH_S = 0.05
 LISTENS = "0A"  # state of a TCP socket in /proc/net/tcp, see man 5 proc
 TCP, UDP = ("tcp", "tcp6"), ("udp", "udp6")
-COMMAND = ("unshare", "--net", sys.executable, __file__)
+NOTHING = {"attempts": 0, "bound": []}
+
+
+def started_by(seen: Path) -> list[str]:
+    """Return the beginning of a command line that is enclosed; what was seen is written into a file.
+
+    Raises:
+        OSError: it cannot be done here; the message says why.
+    """
+    if not shutil.which("unshare") or not shutil.which("ip"):
+        raise OSError("apt-get install util-linux iproute2")
+    command = ["unshare", "--net", sys.executable, __file__, str(seen)]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        raise OSError("a network namespace of its own needs root")
+    return command
 
 
 def attempts() -> int:
