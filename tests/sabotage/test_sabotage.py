@@ -110,7 +110,7 @@ def test_unbroken_project_passes_everything(
 ) -> None:
     """The generated project is green with each server, and with each database.
 
-    No process asks another machine or listens on another address than loopback, where that can be seen: see enclosure.py.
+    Where that can be seen (enclosure.py), no process asks another machine or listens elsewhere than on loopback.
     """
     answers = (("database", database),)
     unbroken = Sabotage(id="none", changes=(), caught_by=frozenset(), server=server, answers=answers)
