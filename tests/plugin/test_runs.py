@@ -244,6 +244,9 @@ def test_reports_and_xdist(project: Path, tmp_path: Path) -> None:
         "RST001": ("passed", "observed"),
         "RST005": ("passed", "observed"),
     }
+    assert [chart["kind"] for item in report["checks"] for chart in item["charts"]] == [
+        "requests"
+    ]  # of RST001
     timings = report["timings"]
     assert 0 < timings["cold_start_s"] < timings["wall_s"]
     assert timings["experiments"]["kill_worker"] == timings["lanes"]["kills"]
