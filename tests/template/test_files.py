@@ -173,6 +173,12 @@ def test_workflow_is_pinned_and_may_only_read(project: Path) -> None:
     assert "persist-credentials: false" in workflow
 
 
+def test_workflow_has_no_known_weakness(bake: Bake) -> None:
+    """zizmor finds nothing."""
+    zizmor = Path(sys.executable).parent / "zizmor"
+    subprocess.run([zizmor, "--quiet", "--offline", bake() / ".github"], check=True)
+
+
 def test_git_is_optional(bake: Bake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without git, without a name for commits or on request, the project is made all the same."""
     assert not (bake(project_slug="unwanted") / ".git").exists()
