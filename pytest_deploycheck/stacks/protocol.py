@@ -96,6 +96,9 @@ class Stack(Protocol):
     def state(self) -> str:
         """Return what the manager says, for messages."""
 
+    def unenforced_limit(self) -> str | None:
+        """Return the memory limit that the manager's files declare for the app, if this machine cannot enforce it."""
+
     def stop_app(self) -> None:
         """Stop the app (not the proxy) through the manager; return when the manager says that it is done."""
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pytest_deploycheck.advice import Advice
@@ -181,9 +181,9 @@ class SystemdStack(BaseStack):
         )
         return Finished(command, done.status, done.output)
 
-    def _show(self, *properties: str) -> dict[str, dict[str, str]]:
-        """Return what systemd says of the project's units; nothing where it does not answer."""
-        argv = ["systemctl", "show", "--property", ",".join(("Id", *properties)), *self._units]
+    def _show(self, *properties: str, units: Iterable[str] = ()) -> dict[str, dict[str, str]]:
+        """Return what systemd says of the project's services, or of some units; nothing where it does not answer."""
+        argv = ["systemctl", "show", "--property", ",".join(("Id", *properties)), *(units or self._units)]
         done = subprocess.run(self._inside(argv), capture_output=True, text=True, check=False)
         found = {}
         for paragraph in done.stdout.split("\n\n"):
@@ -248,6 +248,15 @@ class SystemdStack(BaseStack):
             )
             or "systemd does not answer"
         )
+
+    def unenforced_limit(self) -> str | None:
+        """Return the limit of the app's unit, or of its slice, if the machine has got no memory controller."""
+        slices = {name: values["Slice"] for name, values in self._show("Slice").items() if name in self._apps}
+        shown = self._show("MemoryMax", "MemoryCurrent", units=[*self._apps, *slices.values()])
+        for name, values in shown.items():
+            if values["MemoryMax"].isdigit() and not values["MemoryCurrent"].isdigit():
+                return f"MemoryMax={values['MemoryMax']} of {name}"
+        return None
 
     def stop_app(self) -> None:
         """Stop the app, and what would start it again at the next request."""

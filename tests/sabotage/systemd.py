@@ -14,6 +14,7 @@ PROXY = "deploy/systemd/notes_api-proxy.service"
 COMMON = "deploy/systemd/notes_api-.service.d/common.conf"
 JOURNAL = "deploy/systemd/journald@notes_api.conf"
 GUARD = "deploy/guard.py"
+GUNICORN = "deploy/gunicorn.conf.py"
 ENABLE = "deploy/enable"
 
 RESTART = "# Also after a clean exit (RST003).\nRestart=always\n"
@@ -21,6 +22,13 @@ INSTALL = "[Install]\nWantedBy=multi-user.target\n"
 STOP = "TimeoutStopSec=35\n# The kernel"
 LIMITS = "StartLimitIntervalSec=60\nStartLimitBurst=5\n"
 ORDER = "Requires=notes_api-previous-steps.service\nAfter=notes_api-previous-steps.service\n"
+
+LAST_LINE = "control_socket_disable = True\n"
+OUTLIVES = (
+    LAST_LINE
+    + "\n\ndef on_exit(server):\n    import subprocess\n\n"
+    + '    subprocess.Popen(["sleep", "600"], start_new_session=True)\n'
+)
 
 SABOTAGES = [
     systemd("systemd: the app's unit has no install section", APP, INSTALL, "", "BOOT001"),
@@ -78,7 +86,22 @@ SABOTAGES = [
         more=(),
         touches=("BOOT003",),
     ),
+    systemd(
+        "systemd: what the server leaves behind goes on",
+        GUNICORN,
+        LAST_LINE,
+        OUTLIVES,
+        "RST007",
+        more=(Change(file=APP, old="KillMode=mixed", new="KillMode=process"),),
+    ),
     # Right ways of another kind: nothing may fail.
+    systemd(
+        "systemd: what the server leaves behind is ended with it",
+        GUNICORN,
+        LAST_LINE,
+        OUTLIVES,
+        touches=("RST007",),
+    ),
     systemd(
         "systemd: the kernel alone keeps the memory limit",
         GUARD,
