@@ -168,9 +168,10 @@ class Machine:
         )
         began = self.copy.log_file.stat().st_size if self.copy.log_file.exists() else 0
         process = self.copy.spawn(shlex.join(self._command(shown)))
-        if not wait_for(
+        wait_for(
             lambda: self.first_pid(process) or process.poll() is not None, bool, deadline_s=BOOT_DEADLINE_S
-        ) or not self.first_pid(process):
+        )
+        if not self.first_pid(process):
             said = self.copy.log_file.read_bytes()[began:].decode(errors="replace").strip()
             raise NotVerified(
                 f"systemd-nspawn cannot boot a machine here: {said[-300:] or 'it says nothing'}"
@@ -180,22 +181,20 @@ class Machine:
     def _command(self, shown: Iterable[Path]) -> list[str]:
         folder = self.copy.run.folder
         binds = [
-            *(f"--bind-ro=/{path.name}" for path in Path("/").iterdir() if _is_shared(path)),
-            *(f"--bind-ro=/etc/{name}" for name in SHARED_ETC if _is_shared(Path("/etc", name), own=())),
-            *(f"--bind-ro={path}" for path in shown),
+            *(f"--bind-ro={path}" for path in (*_shared(), *shown)),
             f"--bind={folder}:{folder}:norbind",
             f"--bind-ro=/proc:{self.proc}",
         ]
-        own_groups = [] if Path("/run/systemd/system").is_dir() else ["--keep-unit"]
+        has_scopes = Path("/run/systemd/system").is_dir()
         tag, _, value = self.copy.run.tag.partition("=")
         return [
-            *(("/bin/sh", "-c", ENTER_GROUPS, self.name) if own_groups else ()),
+            *(() if has_scopes else ("/bin/sh", "-c", ENTER_GROUPS, self.name)),
             "systemd-nspawn",
             "--quiet",
             f"--directory={self.root}",
             f"--machine={self.name}",
             "--register=no",
-            *own_groups,
+            *(() if has_scopes else ("--keep-unit",)),
             "--console=read-only",
             "--link-journal=no",
             "--timezone=off",
@@ -221,8 +220,14 @@ class Machine:
         return ["nsenter", f"--target={pid}", "--mount", "--pid", "--uts", "--ipc", "--cgroup", "--", *argv]
 
 
-def _is_shared(path: Path, own: Iterable[str] = OWN) -> bool:
-    return path.name not in own and path.exists() and not path.is_symlink()
+def _shared() -> list[Path]:
+    """Return what a machine has of this one, as it is here; links are made anew."""
+    folders = [path for path in sorted(Path("/").iterdir()) if path.is_dir() and path.name not in OWN]
+    return [
+        path
+        for path in (*folders, *(Path("/etc", name) for name in SHARED_ETC))
+        if path.exists() and not path.is_symlink()
+    ]
 
 
 def quoted(word: str) -> str:

@@ -13,7 +13,7 @@ from pytest_deploycheck.stacks.supervisor import SupervisorStack
 from pytest_deploycheck.stacks.systemd import SystemdStack
 
 # Units often have a /tmp of their own, and see nothing of ours.
-FOLDER_OF_MACHINES = Path("/srv")
+FOLDERS_FOR_MACHINES = (Path("/srv"), Path("/opt"))
 
 
 def stack_for(config: Config) -> Callable[..., Stack]:
@@ -25,7 +25,8 @@ def stack_for(config: Config) -> Callable[..., Stack]:
 
 def folder_for_runs(config: Config) -> Path | None:
     """Return where the folder of a run must be; None for any place."""
-    return FOLDER_OF_MACHINES if has_units(config) and os.access(FOLDER_OF_MACHINES, os.W_OK) else None
+    writable = (folder for folder in FOLDERS_FOR_MACHINES if os.access(folder, os.W_OK))
+    return next(writable, None) if has_units(config) else None
 
 
 def has_units(config: Config) -> bool:

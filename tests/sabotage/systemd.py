@@ -6,7 +6,8 @@ from functools import partial
 
 from harness import Change, sabotage
 
-systemd = partial(sabotage, answers=(("process_manager", "systemd"),), touches=("BOOT002",))
+booted = partial(sabotage, answers=(("process_manager", "systemd"),), touches=("BOOT002",))
+systemd = partial(booted, nightly=True)  # each of them boots several machines
 
 APP = "deploy/systemd/notes_api-app.service"
 STEPS = "deploy/systemd/notes_api-previous-steps.service"
@@ -70,7 +71,21 @@ SABOTAGES = [
         more=(Change(file=GUARD, old="    if total > LIMIT_MB:\n", new="    if total > 100 * LIMIT_MB:\n"),),
     ),
     systemd("systemd: too few open files", APP, "LimitNOFILE=4096", "LimitNOFILE=128", "RES004"),
-    systemd("systemd: the app does not wait for the previous steps", APP, ORDER, "", "BOOT007"),
+    systemd(
+        "systemd: the app does not wait for the previous steps",
+        APP,
+        ORDER,
+        "",
+        "PRE001",
+        "PRE004",
+        more=(
+            Change(
+                file=STEPS,
+                old="ExecStart=@FOLDER@/deploy/previous-steps\n",
+                new="ExecStart=/bin/sh -c 'sleep 4; exec @FOLDER@/deploy/previous-steps'\n",
+            ),
+        ),
+    ),
     systemd(
         "systemd: previous steps may take a moment only",
         STEPS,
@@ -95,6 +110,13 @@ SABOTAGES = [
         more=(Change(file=APP, old="KillMode=mixed", new="KillMode=process"),),
     ),
     # Right ways of another kind: nothing may fail.
+    booted(
+        "systemd: as it is generated",
+        APP,
+        "RestartSec=1\n",
+        "RestartSec=1\n",
+        touches=("BOOT001", "BOOT004", "RST002", "RST007", "RST009", "PRE001", "RES005"),
+    ),
     systemd(
         "systemd: what the server leaves behind is ended with it",
         GUNICORN,

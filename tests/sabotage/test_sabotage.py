@@ -112,22 +112,42 @@ def test_unbroken_project_passes_everything(
 
     Where that can be seen (enclosure.py), no process asks another machine or listens elsewhere than on loopback.
     """
-    answers = (("database", database),)
-    unbroken = Sabotage(id="none", changes=(), caught_by=frozenset(), server=server, answers=answers)
     seen = tmp_path / "seen.json"
     started_by: list[str] = []
     with contextlib.suppress(OSError):  # tests/plugin/test_security.py is skipped then, and says why
         started_by = enclosure.started_by(seen)
-    verdict = run_deploycheck(broken(unbroken), started_by=started_by)
+    verdict = run_deploycheck(broken(unbroken(server, ("database", database))), started_by=started_by)
+    assert_all_passed(verdict, elsewhere={"REP007"} if database == "sqlite" else set())
+    if started_by:
+        assert json.loads(seen.read_text(encoding="utf-8")) == enclosure.NOTHING
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_unbroken_units_pass_everything(
+    server: str, broken: Callable[[Sabotage], Path], pytestconfig: pytest.Config
+) -> None:
+    """So is it when systemd boots it. That takes minutes, so by default a record runs some of the checks."""
+    if not pytestconfig.option.sabotage_all and not pytestconfig.option.sabotage_full:
+        pytest.skip("runs with --sabotage-all")
+    record = unbroken(server, ("process_manager", "systemd"))
+    require_programs(record)
+    assert_all_passed(run_deploycheck(broken(record)), elsewhere={"REP007", "RES007"})
+
+
+def unbroken(server: str, answer: tuple[str, str]) -> Sabotage:
+    """Return a record that changes nothing."""
+    return Sabotage(id="none", changes=(), caught_by=frozenset(), server=server, answers=(answer,))
+
+
+def assert_all_passed(verdict: Verdict, *, elsewhere: set[str]) -> None:
+    """Each check was passed, but for those that need a tool, or something that is ``elsewhere``."""
     unproven = set() if shutil.which("pebble", path=SYSTEM_PATH) else {"TLS010"}
     assert verdict.ids("not_verified") == unproven, verdict.explain()
-    elsewhere = {"REP007"} if database == "sqlite" else set()
     assert verdict.ids("not_applicable") == elsewhere, verdict.explain()
     wanted = {record.id for record in all_checks()} - unproven - elsewhere
     assert verdict.ids("passed") == wanted, verdict.explain()
     assert verdict.exit_status == 0, verdict.output
-    if started_by:
-        assert json.loads(seen.read_text(encoding="utf-8")) == enclosure.NOTHING
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
