@@ -90,9 +90,11 @@ def _prefix(value: str, _answers: dict) -> str:
 
 
 def _proxy(value: str, answers: dict) -> str:
-    if answers["process_manager"] == "systemd" and value != "caddy":
-        return "with systemd it has been proven with caddy only, choose that or supervisor"
-    return ""
+    if answers["process_manager"] != "systemd" or value == "caddy":
+        return ""
+    if (value, answers["app_server"]) == ("traefik", "gunicorn"):
+        return ""
+    return "with systemd it has been proven with caddy, and with traefik and gunicorn: choose these, or supervisor"
 
 
 def _python(value: str, _answers: dict) -> str:

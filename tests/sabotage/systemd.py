@@ -90,7 +90,7 @@ SABOTAGES = [
         "systemd: previous steps may take a moment only",
         STEPS,
         "TimeoutStartSec=infinity",
-        "TimeoutStartSec=3",
+        "TimeoutStartSec=7",
         "PRE009",
     ),
     systemd(
