@@ -25,10 +25,12 @@ from pytest_deploycheck.stacks.base import LOG_WIDTH, BaseStack
 from pytest_deploycheck.stacks.protocol import StackError
 
 DROP_IN = "zz-deploycheck.conf"
-PROPERTIES = "Id,ActiveState,SubState,Result,NRestarts,ExecMainStatus"
+STATE = ("ActiveState", "SubState", "Result")
 # Who pulls a unit in; nobody, if all are empty.
 PULLED_IN_BY = ("WantedBy", "RequiredBy", "UpheldBy", "BoundBy", "TriggeredBy", "ConsistsOf")
 USUAL_START_S = USUAL_STOP_S = 90.0
+YES = ("yes", "true", "on", "1")
+SHOW_DEADLINE_S = 10.0
 LONGEST_TRIED_START_S = 5.0
 BOOT_DEADLINE_S = 20.0
 # What journald shows on the machine's console: [   12.345678] gunicorn[42]: text
@@ -87,37 +89,38 @@ class SystemdStack(BaseStack):
     def _relocate(self, command: str) -> None:
         """Write drop-ins for what only production has: users, the public ports."""
         moved = self.relocate_proxy(command)
-        run = self.copy.run
-        shown = self._shown()
         self._machine.show_journals({unit.last("LogNamespace") for unit in self._units.values()})
         for name, unit in self._units.items():
-            lines: list[str] = []
-            for key in ("User", "Group"):
-                if value := unit.last(key):
-                    lines.append(f"{key}=")
-                    self._moved(name, f"{key}={value}", "the user who runs the checks")
-            if unit.last("ProtectSystem") == "strict":
-                # The sandbox itself is no part of the project, which stays as read-only as it is.
-                lines += [f"ReadWritePaths={run.folder}", f"ReadOnlyPaths={self.copy.root}"]
-            if "PYTHONPATH" in unit.environment:
-                path = f"{unit.environment['PYTHONPATH']}:{self.copy.environment()['PYTHONPATH']}"
-                lines.append(f"Environment={quoted(f'PYTHONPATH={path}')}")
+            lines = ["[Service]", *self._of_the_sandbox(name, unit)]
             if name == self._proxy:
                 words = " ".join(quoted(word.replace("$", "$$")) for word in shlex.split(moved))
                 lines += ["ExecStart=", f"ExecStart={words}"]
-            if unit.last("PrivateTmp") in ("yes", "true", "1", "on"):
-                lines += [f"BindReadOnlyPaths={path}" for path in shown]
             folder = self._machine.root / f"etc/systemd/system/{name}.d"
             folder.mkdir(exist_ok=True)
-            (folder / DROP_IN).write_text("\n".join(["[Service]", *lines, ""]), encoding="utf-8")
-        if shown:
-            self.relocated.append(
-                f"{', '.join(map(str, shown))} -> to be seen by the units, in spite of PrivateTmp="
-            )
+            (folder / DROP_IN).write_text("\n".join([*lines, ""]), encoding="utf-8")
+        if shown := self._shown():
+            names = ", ".join(map(str, shown))
+            self.relocated.append(f"{names} -> to be seen by the units, in spite of PrivateTmp=")
         self.relocated.insert(
             0,
-            f"project -> a copy in {run.folder.parent}, on a machine of its own that this machine's systemd boots",
+            f"project -> a copy in {self.copy.run.folder.parent}, on a machine of its own, which systemd boots",
         )
+
+    def _of_the_sandbox(self, name: str, unit: Unit) -> Iterator[str]:
+        """Yield the settings that let a unit run in the sandbox, whatever it does."""
+        for key in ("User", "Group"):
+            if value := unit.last(key):
+                yield f"{key}="
+                self._moved(name, f"{key}={value}", "the user who runs the checks")
+        if unit.last("ProtectSystem") == "strict":
+            # The sandbox itself is no part of the project, which stays as read-only as it is.
+            yield f"ReadWritePaths={self.copy.run.folder}"
+            yield f"ReadOnlyPaths={self.copy.root}"
+        if "PYTHONPATH" in unit.environment:
+            path = f"{unit.environment['PYTHONPATH']}:{self.copy.environment()['PYTHONPATH']}"
+            yield f"Environment={quoted(f'PYTHONPATH={path}')}"
+        if unit.last("PrivateTmp") in YES:
+            yield from (f"BindReadOnlyPaths={quoted(str(path))}" for path in self._shown())
 
     def _shown(self) -> list[Path]:
         """Return what of the virtual environment is in a folder for temporary files, which units do not see."""
@@ -150,16 +153,17 @@ class SystemdStack(BaseStack):
         return self._process
 
     def _type(self, terminal: Terminal | None) -> None:
-        """Type what a user has to, once the machine is up: nothing, if its start pulls everything in."""
+        """Type what a user has to, once the machine is up: nothing, if its start pulls in app and proxy."""
         if not wait_for(self._properties, bool, deadline_s=BOOT_DEADLINE_S):
             return
         shown = self._show(*PULLED_IN_BY)
-        forgotten = [name for name, values in shown.items() if not any(values.values())]
+        wanted = (*self._apps, self._proxy)
+        forgotten = [name for name in wanted if name in shown and not any(shown[name].values())]
         command = ["systemctl", "start", "--no-block", *forgotten]
         if forgotten:
             self.typed.append(shlex.join(command))
         if forgotten or terminal:
-            argv = self._inside(command if forgotten else ["systemctl", "start", *self._apps, self._proxy])
+            argv = self._inside(command if forgotten else ["systemctl", "start", *wanted])
             with contextlib.suppress(OSError):
                 self.copy.spawn(shlex.join(argv), terminal=terminal)
 
@@ -184,16 +188,20 @@ class SystemdStack(BaseStack):
     def _show(self, *properties: str, units: Iterable[str] = ()) -> dict[str, dict[str, str]]:
         """Return what systemd says of the project's services, or of some units; nothing where it does not answer."""
         argv = ["systemctl", "show", "--property", ",".join(("Id", *properties)), *(units or self._units)]
-        done = subprocess.run(self._inside(argv), capture_output=True, text=True, check=False)
+        said = ""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            said = subprocess.run(
+                self._inside(argv), capture_output=True, text=True, check=False, timeout=SHOW_DEADLINE_S
+            ).stdout
         found = {}
-        for paragraph in done.stdout.split("\n\n"):
+        for paragraph in said.split("\n\n"):
             values = dict(line.split("=", 1) for line in paragraph.splitlines() if "=" in line)
             if name := values.pop("Id", ""):
                 found[name] = values
         return found
 
     def _properties(self) -> dict[str, dict[str, str]]:
-        return self._show(*PROPERTIES.split(",")) if self._pid else {}
+        return self._show(*STATE) if self._pid else {}
 
     def processes(self) -> Processes:
         """Return the processes of the app now. Those that systemd itself has started in its unit are the servers."""
@@ -308,7 +316,8 @@ class SystemdStack(BaseStack):
 
     def _advice(self, key: str, text: str) -> Advice:
         """Find the line of a setting of the app's unit in the project's own files."""
-        folder = Path(self.config.manager_config)
+        named = Path(self.config.manager_config)
+        folder = named.parent if named.suffix == ".service" else named
         own = folder / template_of(self._apps[0])
         files = [own, *sorted((self.config.root / folder).glob("*.service.d/*.conf"))]
         for file in files:
