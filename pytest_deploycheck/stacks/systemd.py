@@ -30,6 +30,7 @@ STATE = ("ActiveState", "SubState", "Result")
 PULLED_IN_BY = ("WantedBy", "RequiredBy", "UpheldBy", "BoundBy", "TriggeredBy", "ConsistsOf")
 USUAL_START_S = USUAL_STOP_S = 90.0
 YES = ("yes", "true", "on", "1")
+LONGEST_STOP_S = 300.0
 SHOW_DEADLINE_S = 10.0
 LONGEST_TRIED_START_S = 5.0
 BOOT_DEADLINE_S = 20.0
@@ -64,7 +65,7 @@ class SystemdStack(BaseStack):
         # So long a start may take in any case: a migration that takes longer must not be ended (PRE009).
         limits = [unit.seconds("TimeoutStartSec", USUAL_START_S) for unit in self._units.values()]
         self.start_grace_s = min([LONGEST_TRIED_START_S, *limits])
-        self.stop_grace_s = self._units[app].seconds("TimeoutStopSec", USUAL_STOP_S)
+        self.stop_grace_s = min(LONGEST_STOP_S, self._units[app].seconds("TimeoutStopSec", USUAL_STOP_S))
         self._relocate(commands[self._proxy])
 
     def _installed(self) -> dict[str, Unit]:
