@@ -41,7 +41,6 @@ class Sabotage:
         cpus: how many CPUs the run may use; None for all of this machine.
         moves: files or folders that are somewhere else, old and new path, before the changes.
         touches: concepts or IDs, whose checks run; by default the concept of the record's module.
-        nightly: runs with ``--sabotage-all`` or ``--sabotage-full`` only, though it is right.
     """
 
     id: str
@@ -52,7 +51,6 @@ class Sabotage:
     cpus: int | None = None
     moves: tuple[tuple[str, str], ...] = ()
     touches: tuple[str, ...] = ()
-    nightly: bool = False
 
     def apply(self, project: Path) -> None:
         """Break the project."""
@@ -73,7 +71,6 @@ def sabotage(
     cpus: int | None = None,
     touches: tuple[str, ...] = (),
     answers: tuple[tuple[str, str], ...] = (),
-    nightly: bool = False,
 ) -> Sabotage:
     """Make a record with one change, or with ``more``."""
     first = Change(file=file, old=old, new=new)
@@ -85,7 +82,6 @@ def sabotage(
         cpus=cpus,
         touches=touches,
         answers=answers,
-        nightly=nightly,
     )
 
 
