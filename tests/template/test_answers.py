@@ -120,3 +120,21 @@ def test_odd_but_right_answer_is_taken(bake: Bake, answers: dict[str, str]) -> N
     values = (project / ".env").read_text() + (project / "pyproject.toml").read_text()
     values += (project / "README.md").read_text() + (project / "src").iterdir().__next__().name
     assert all(answer in values for answer in answers.values())
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"https_proxy": "nginx"},
+        {"https_proxy": "haproxy"},
+        {"https_proxy": "traefik", "app_server": "uvicorn"},
+    ],
+    ids=lambda others: "-".join(others.values()),
+)
+def test_what_was_not_proven_with_systemd_is_refused(
+    bake: Bake, others: dict[str, str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Answers that are right alone, and not together, are refused with what goes together."""
+    with pytest.raises(FailedHookException):
+        bake(process_manager="systemd", **others)
+    assert "https_proxy cannot be" in capfd.readouterr().err
