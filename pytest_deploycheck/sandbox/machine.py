@@ -82,7 +82,6 @@ def require_machines(environment: Path) -> None:
         NotVerified: a tool is missing, or root.
     """
     require("systemd-nspawn", environment, install="apt-get install systemd-container")
-    require("nsenter", environment, install="apt-get install util-linux")
     if os.geteuid() != 0:
         raise NotVerified(
             "systemd is booted on a machine of its own, which needs root: "
