@@ -134,7 +134,7 @@ def check_error_costs_one_request(stack: Stack, note: Note) -> None:
     expect=f"a pause of {LONG_PAUSE_S:.0f} s before long, or a manager that says that it has given up",
     fix="let the pauses between the attempts grow, or end the attempts, so that the state is seen and the CPU is free",
     experiment=bring_broken_release,
-    needs=(Need.MANAGER,),
+    needs=(Need.LOOP,),
 )
 def check_crash_loop_is_bounded(experiment: CrashLoop, note: Note) -> None:
     """Put a release in place that ends at once when it is started, and kill the server."""

@@ -14,7 +14,6 @@ from pytest_deploycheck.detection.finding import Finding, ServerCommand
 from pytest_deploycheck.detection.words import expanded
 
 NAMES = r"(.*[.-])?(Dockerfile|Containerfile)([.-].*)?"
-RUNNER = "a container engine"
 
 
 @dataclass(kw_only=True)
@@ -80,7 +79,7 @@ def command_of(files: ProjectFiles, file: str) -> ServerCommand | None:
         is_shell=image.is_shell,
         found=Finding(kind="command", value=image.words, file=file, line=image.line),
         environment=image.environment,
-        runner=RUNNER,
+        runner=f"a container engine, by {file}",
         port=image.port,
         moves=image.moves,
     )

@@ -40,8 +40,14 @@ def _lacks(
             f"{command.runner} is to do this, and does not run here; only its command does: {LEARN}/#manager"
         )
         yield Need.MANAGER, said
+        yield Need.LOOP, said
         if command.words is None or not command.words.has_parent:
             yield Need.REPLACEMENT, said
+    else:
+        yield (
+            Need.LOOP,
+            "nobody starts the command again (see RST002), so there is no loop that could be bounded",
+        )
     if "ready" not in requests:
         yield Need.READINESS, NO_READINESS
     workers = found.settings.get("workers")

@@ -13,6 +13,12 @@ from pytest_deploycheck.report.baseline import Changes
 from pytest_deploycheck.report.verdicts import Verdict, verdict_of
 
 SCHEMA = 1
+NONE = "none"
+
+
+def in_words(stack: Mapping[str, str]) -> str:
+    """Name the parts of a stack that are there."""
+    return " + ".join(name for name in stack.values() if name != NONE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_deploycheck.check import Concept
 from pytest_deploycheck.outcome import Result, Status
-from pytest_deploycheck.report.document import Report
+from pytest_deploycheck.report.document import Report, in_words
 from pytest_deploycheck.report.markup import clean
 from pytest_deploycheck.report.verdicts import Verdict, is_observed
 
@@ -22,7 +22,7 @@ TO_DO = (Status.FAILED, Status.WARNED)
 
 def summary(report: Report) -> str:
     """Return GitHub's Markdown, which other forges show too."""
-    stack = " + ".join(report.stack.values())
+    stack = in_words(report.stack)
     parts = [
         f"## Deployment of {escaped(report.project)}: {report.covered} of {len(Concept)} concepts covered",
         escaped(f"{stack}, {report.duration_s:.0f} s" if stack else "No stack could be run."),

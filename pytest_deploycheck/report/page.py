@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pytest_deploycheck.check import COURSE_URL, Concept
 from pytest_deploycheck.outcome import Status
-from pytest_deploycheck.report.document import Report
+from pytest_deploycheck.report.document import Report, in_words
 from pytest_deploycheck.report.icons import OF_VERDICT, icon
 from pytest_deploycheck.report.markup import Markup, element, joined
 from pytest_deploycheck.report.page_checks import concept_sections
@@ -72,7 +72,7 @@ def _header(report: Report) -> Markup:
     failed = report.with_status(Status.FAILED, Status.BLOCKED)
     everything = report.covered == len(Concept)
     tone = "bad" if failed else "good" if everything else "weak"
-    parts = " + ".join(report.stack.values()) or "no stack could be run"
+    parts = in_words(report.stack) or "no stack could be run"
     found = Counter(result.status for result in report.checks)
     counts = [f"{found[status]} {status.replace('_', ' ')}" for status in Status if found[status]]
     facts = [parts, report.domain, f"{report.duration_s:.0f} s", _date(report.created_at)]

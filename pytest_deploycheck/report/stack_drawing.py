@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_deploycheck.check import Concept
-from pytest_deploycheck.report.document import Report
+from pytest_deploycheck.report.document import NONE, Report
 from pytest_deploycheck.report.icons import OF_VERDICT, icon
 from pytest_deploycheck.report.markup import Markup, element, joined
 
@@ -22,7 +22,6 @@ SHORT = {
 WIDTH, BOX, BOX_HEIGHT, PILL_HEIGHT, BEHIND = 744, 124, 62, 24, 5
 MOST_WORKERS = 4
 # How a part is called that a project does not have.
-NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)

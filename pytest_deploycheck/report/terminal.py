@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 import pytest
 
-from pytest_deploycheck.outcome import Status
+from pytest_deploycheck.outcome import Result, Status
 from pytest_deploycheck.report import timings
 from pytest_deploycheck.report.delivery import Delivery
+from pytest_deploycheck.report.document import in_words
 from pytest_deploycheck.report.results import Results
 from pytest_deploycheck.report.verdicts import Verdict, is_observed
 
 BAR_WIDTH = 20
+WIDTH = 110
 COLOURS = {"covered": "green", "failed": "red", "not_covered": "yellow", "not_tried": "yellow"}
 WORDS = {
     Status.PASSED: ("passed", ".", "PASSED"),
@@ -40,23 +43,38 @@ def write_summary(
             reporter.line("no check ran, so nothing is known of this deployment", red=True)
             _write_delivery(reporter, delivery)
         return
-    stack = " + ".join(results.parts.values())
+    stack = in_words(results.parts)
     reporter.section(f"deployment of {results.config.project}" + (f" ({stack})" if stack else ""), "=")
     for verdict in results.verdicts():
         _write_bar(reporter, verdict)
-    for result in results.all:
-        if not is_observed(result):
-            first_line = (
-                result.detail.splitlines()[0] if result.detail and result.status != Status.FAILED else ""
-            )
-            words = [result.status.replace("_", " "), f"({result.evidence})" if result.evidence else ""]
-            status = " ".join(filter(None, words))
-            reporter.line(f"  {result.id:<8} {status:<15} {result.title}")
-            if first_line:
-                reporter.line(f"           {first_line}")
+    for same in _by_reason(results.all):
+        _write_results(reporter, same)
     for line in timings.lines(results.timings, results.all) if results.timings else ():
         reporter.line(f"  {line}")
     _write_delivery(reporter, delivery)
+
+
+def _by_reason(results: list[Result]) -> list[list[Result]]:
+    """Return what is not green: what has no verdict for the same reason together, each other result alone."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        if not is_observed(result):
+            reason = result.detail if result.status in (Status.NOT_VERIFIED, Status.NOT_APPLICABLE) else ""
+            groups.setdefault((reason, "" if reason else result.id), []).append(result)
+    return list(groups.values())
+
+
+def _write_results(reporter: pytest.TerminalReporter, same: list[Result]) -> None:
+    result = same[0]
+    words = [result.status.replace("_", " "), f"({result.evidence})" if result.evidence else ""]
+    status = " ".join(filter(None, words))
+    if len(same) == 1:
+        reporter.line(f"  {result.id:<8} {status:<15} {result.title}")
+    else:
+        for line in textwrap.wrap(f"{status}: {' '.join(one.id for one in same)}", WIDTH - 2):
+            reporter.line(f"  {line}")
+    if result.detail and result.status is not Status.FAILED:
+        reporter.line(f"           {result.detail.splitlines()[0]}")
 
 
 def _write_delivery(reporter: pytest.TerminalReporter, delivery: Delivery) -> None:
