@@ -116,14 +116,15 @@ class SteadyStack:
         return self.first_start.patience_s
 
     def _comes_back(self) -> bool:
-        steady = wait_for(
-            lambda: self._is_steady() or self._is_gone(), bool, deadline_s=self.patience_s, every_s=0.1
-        )
-        return steady and not self._is_gone()
+        def settled() -> bool:
+            return self._is_steady() or self._is_final()
 
-    def _is_gone(self) -> bool:
-        """Tell whether nothing of it is left that could come back."""
-        return self.current is not None and self.current.has_given_up() and not self.current.copy.pids()
+        return wait_for(settled, bool, deadline_s=self.patience_s, every_s=0.1) and not self._is_final()
+
+    def _is_final(self) -> bool:
+        """Tell whether it has ended, and there is no manager that could start it again."""
+        stack = self.current
+        return stack is not None and stack.has_given_up() and not stack.processes().manager
 
     def _is_steady(self) -> bool:
         stack = self.current

@@ -17,6 +17,10 @@ from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop
 
 
+# Where there is no manager, only orphans are waited for: they may notice that their parent is gone.
+ORPHANS_S = 5.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Killed:
     """Processes of the app were ended behind the manager's back.
@@ -127,15 +131,14 @@ def _end(
             running and not strays(now) and len(now.workers) >= len(before.workers) and not victims & now.tree
         )
 
-    def is_over(seen: tuple[Processes, bool]) -> bool:
-        return whole(seen) or (stack.has_given_up() and not stack.copy.pids())
-
+    is_final = not before.manager and victims == before.servers
+    patience_s = ORPHANS_S if is_final else workshop.for_kills.patience_s
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         log = NewLines(stack.log_files)
         step, at = f"{act}: {describe(victims)}", time.monotonic()
         end()
-        after, running = wait_for(look, is_over, deadline_s=workshop.for_kills.patience_s)
+        after, running = wait_for(look, whole, deadline_s=patience_s)
         recovered_s = time.monotonic() - at
         traffic.wait_for_good(10, deadline_s=2)
     return Killed(
