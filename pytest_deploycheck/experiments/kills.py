@@ -16,7 +16,6 @@ from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop
 
-
 # Where there is no manager, only orphans are waited for: they may notice that their parent is gone.
 ORPHANS_S = 5.0
 
