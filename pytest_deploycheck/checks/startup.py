@@ -85,6 +85,7 @@ def check_needs_nothing_of_my_shell(workshop: Workshop, note: Note) -> None:
     expect="it ends up serving by itself, and the manager says that all runs",
     fix="wait for the database before the previous steps, with a deadline and a line that says for what",
     experiment=start_before_database,
+    needs=(Need.MANAGER,),
 )
 def check_waits_for_a_late_database(experiment: LateDatabase, note: Note) -> None:
     """Start while the database is not there, let it come up some seconds later, and touch nothing else."""
