@@ -116,7 +116,9 @@ SABOTAGES = [
         "src/notes_api/maintenance.py",
         '.on_conflict_do_nothing(index_elements=["id"])',
         "",
+        "BOOT004",
         "PRE003",
+        "RST009",
     ),
     postgresql(
         "postgresql: upgrade in the lifespan of each worker",
