@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
-from conftest import HOSTILE
+from hostile import HOSTILE
 
 from pytest_deploycheck.charts import BarChart, LineChart, RequestChart, ShareChart, to_json
 from pytest_deploycheck.check import COURSE_URL, Concept

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import with_texts
+from hostile import with_texts
 
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.charts import MOST_REQUESTS, around
