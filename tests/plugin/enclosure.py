@@ -65,7 +65,8 @@ def main() -> int:
     file, *command = sys.argv[1:]
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     seen: set[str] = set()
-    child = subprocess.Popen(command)
+    # A test that is given up kills this process: the command must not go on without it.
+    child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command])
     while True:
         try:
             child.wait(timeout=EACH_S)
