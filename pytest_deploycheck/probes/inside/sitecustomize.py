@@ -113,11 +113,13 @@ def watch_routers(module: ModuleType) -> None:
     module.Router.__call__ = watched(module.Router.__call__)
 
 
-def watched(original: Any) -> Any:
-    """Wrap the ``__call__`` of an ASGI app's class."""
+def watched(original: Any, *, has_lifespan: bool = True) -> Any:
+    """Wrap the ``__call__`` of an ASGI app's class; one without a lifespan serves as soon as it is asked for one."""
 
     async def call(self: Any, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
+            if not has_lifespan:
+                first("worker")
 
             async def watched_send(message: Scope) -> None:
                 record(message["type"])
@@ -141,14 +143,13 @@ def watched(original: Any) -> Any:
 
 
 def watch_django(module: ModuleType) -> None:
-    """Wrap Django's ASGI app, which has its middleware inside, and no lifespan: it serves as soon as it is made."""
+    """Wrap Django's ASGI app, which has its middleware inside, and no lifespan."""
     handler = module.ASGIHandler
     made, resolve = handler.__init__, handler.resolve_request
 
     def init(self: Any) -> None:
         made(self)
         setattr(self, OWN_ERRORS, (f"{MARK}raise",))
-        first("worker")
 
     def resolve_request(self: Any, request: Any) -> Any:
         if request.path == f"{MARK}raise":
@@ -156,7 +157,7 @@ def watch_django(module: ModuleType) -> None:
         return resolve(self, request)
 
     handler.__init__, handler.resolve_request = init, resolve_request
-    handler.__call__ = watched(handler.__call__)
+    handler.__call__ = watched(handler.__call__, has_lifespan=False)
 
 
 def signed(send: Any) -> Any:

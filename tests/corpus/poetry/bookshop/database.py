@@ -2,8 +2,9 @@ import os
 
 from sqlalchemy import create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+from sqlalchemy.pool import NullPool
 
-engine = create_engine(os.environ.get("DATABASE_URL", "sqlite:///./books.db"))
+engine = create_engine(os.environ.get("DATABASE_URL", "sqlite:///./books.db"), poolclass=NullPool)
 Session = sessionmaker(engine)
 
 
