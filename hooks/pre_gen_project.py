@@ -90,11 +90,13 @@ def _prefix(value: str, _answers: dict) -> str:
 
 
 def _proxy(value: str, answers: dict) -> str:
-    if answers["process_manager"] != "systemd" or value == "caddy":
-        return ""
-    if (value, answers["app_server"]) == ("traefik", "gunicorn"):
-        return ""
-    return "with systemd it has been proven with caddy, and with traefik and gunicorn: choose these, or supervisor"
+    proven = value == "caddy" or answers["process_manager"] != "systemd"
+    return "" if proven else "with systemd only caddy has been proven, choose that, or supervisor"
+
+
+def _database(value: str, answers: dict) -> str:
+    proven = value == "sqlite" or answers["process_manager"] != "systemd"
+    return "" if proven else "with systemd only sqlite has been proven, choose that, or supervisor"
 
 
 def _python(value: str, _answers: dict) -> str:
@@ -123,6 +125,7 @@ CHECKS = {
     "path_prefix": _prefix,
     "python_version": _python,
     "https_proxy": _proxy,
+    "database": _database,
     "plugin_requirement": _requirement,
 }
 
