@@ -75,8 +75,6 @@ def test_verdicts(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
     runs_all = request.config.getoption("--corpus-all")
     if not runs_all and name not in QUICK:
         pytest.skip("only with --corpus-all")
-    if sys.version_info >= (3, 14) and name == "django":
-        pytest.importorskip("django", minversion="6.0")
     project = tmp_path / name
     shutil.copytree(CORPUS / name, project)
     (project / ".venv").symlink_to(sys.prefix)
