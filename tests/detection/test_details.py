@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fuzz import PROFILE
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,6 +169,7 @@ LINES = st.lists(
 ).map("\n".join)
 
 
+@PROFILE
 @given(
     text=LINES,
     name=st.sampled_from(["Dockerfile", "compose.yaml", "Procfile", "main.py", ".env", "supervisord.conf"]),
