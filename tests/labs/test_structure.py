@@ -23,6 +23,7 @@ PROJECTS = (
     {"https_proxy": "nginx", "app_server": "uvicorn", "database": "postgresql", "project_name": "Shop"},
     {"https_proxy": "haproxy", "database": "postgresql", "path_prefix": "/api", "workers": "auto"},
     {"https_proxy": "traefik", "app_server": "uvicorn"},
+    {"process_manager": "systemd"},
 )
 LABS = all_labs()
 IDS = {check.id for check in all_checks()}
