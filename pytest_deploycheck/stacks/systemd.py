@@ -128,7 +128,7 @@ class SystemdStack(BaseStack):
         environment = (self.copy.root / ".venv").resolve()
         python = (environment / "bin/python").resolve()
         wanted = {environment, python.parent.parent, Path(sys.prefix)}
-        return sorted(path for path in wanted if str(path).startswith(("/tmp/", "/var/")))  # noqa: S108
+        return sorted(path for path in wanted if str(path).startswith(("/tmp/", "/var/")))  # noqa: S108  # nosec B108
 
     def _moved(self, unit: str, what: str, where: str) -> None:
         line = f"{what} -> {where}"
