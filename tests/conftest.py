@@ -21,8 +21,8 @@ from pytest_deploycheck.sandbox.run import ProjectCopy
 
 
 def pytest_configure() -> None:
-    """Keep what the tests' own runs say off the page of the CI job that runs the tests."""
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+    """Keep the tests' own runs of pytest apart: from the page of the CI job, and from options for this run."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_ADDOPTS"):
         os.environ.pop(name, None)
 
 
