@@ -128,8 +128,8 @@ def attach(
     _record_properties(report, item, judged)
     report.deploycheck = {  # type: ignore[attr-defined]
         **content,
-        "status": judged.status,
-        "evidence": judged.evidence,
+        "status": judged.status.value,
+        "evidence": judged.evidence.value if judged.evidence else None,
         "detail": judged.detail,
         "stack": all_masked(_stack_record(stack), config),
     }
