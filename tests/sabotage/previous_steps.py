@@ -90,8 +90,9 @@ SABOTAGES = [
         "upgrade to a fixed revision, head is only in a comment",
         STEPS,
         UPGRADE,
-        'main(argv=["upgrade", "0001"])  # head',
+        'main(argv=["upgrade", "0002"])  # head',
         "PRE001",
+        more=(Change(file=THIRD, old=None, new=NEXT.format(up="pass", down="pass")),),
     ),
     sabotage(
         "previous steps in the background",
