@@ -12,10 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 
-# The same for all answers.
-GUARD = REPOSITORY / "{{cookiecutter.project_slug}}" / "deploy" / "guard.py"
 LIMIT_MB = 200
 WORKER = """
 import os, signal, sys, time
@@ -35,9 +32,9 @@ while True:
 class Guarded:
     """A folder with signs of life, the guard, and those whom it guards."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, project: Path) -> None:
         """Start nothing yet."""
-        self.folder = folder
+        self.folder, self.project = folder, project
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = folder.with_suffix(".log")
         values = {"HEARTBEAT_DIR": str(folder), "WEB_CONCURRENCY": "2", "MEMORY_LIMIT_MB": str(LIMIT_MB)}
@@ -53,7 +50,7 @@ class Guarded:
 
     def guard(self) -> subprocess.Popen[bytes]:
         """Start the guard."""
-        return self.start(str(GUARD))
+        return self.start(str(self.project / "deploy" / "guard.py"))
 
     def workers(
         self, count: int = 2, *, mb: int = 5, growth_mb: int = 0, does: str = "obeys"
@@ -81,9 +78,9 @@ def wait(until: Callable[[], object], seconds: float = 20) -> None:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Guarded]:
+def guarded(tmp_path: Path, baked: Callable[..., Path]) -> Iterator[Guarded]:
     """Make a place for workers, and end them all afterwards."""
-    found = Guarded(tmp_path / "workers")
+    found = Guarded(tmp_path / "workers", baked())
     yield found
     for process in found.processes:
         process.kill()
