@@ -288,7 +288,16 @@ def test_writes_only_where_git_does_not_look(deployment: Deployment) -> None:
         capture_output=True,
         text=True,
     )
-    made = {".env.example", ".github/", ".gitignore", "README.md", "alembic.ini", "deploy/", "migrations/"}
+    made = {
+        ".env.example",
+        ".gitattributes",
+        ".github/",
+        ".gitignore",
+        "README.md",
+        "alembic.ini",
+        "deploy/",
+        "migrations/",
+    }
     assert set(listed.stdout.split()) - {".venv"} == made | {"pyproject.toml", "src/", "tests/"}
 
 
