@@ -2,6 +2,12 @@
 
 import asyncio
 
+{% if cookiecutter.database == "postgresql" -%}
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.ext.asyncio import AsyncSession
+{% endif -%}
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -41,3 +47,16 @@ def test_too_much_is_refused_and_health_is_not() -> None:
 
     asyncio.run(overload())
     assert statuses == [503, 200, 200, 200, 200]
+{%- if cookiecutter.database == "postgresql" %}
+
+
+def test_no_free_connection_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who gets no connection of the pool in time is told to come again, and is no error in the log."""
+
+    async def wait_in_vain(*_: object) -> None:
+        raise NoConnection("QueuePool limit of size 1 overflow 0 reached")
+
+    monkeypatch.setattr(AsyncSession, "scalars", wait_in_vain)
+    response = client.get("/notes")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+{%- endif %}

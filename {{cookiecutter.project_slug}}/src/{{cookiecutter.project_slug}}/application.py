@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+{%- if cookiecutter.database == "postgresql" %}
+from sqlalchemy.exc import TimeoutError as NoConnection
+{%- endif %}
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from {{ cookiecutter.project_slug }} import health, metrics, notes
@@ -48,12 +51,19 @@ async def server_error(_request: Request, _error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "internal server error"}, status_code=500)
 
 
+{% if cookiecutter.database == "postgresql" -%}
+async def no_connection(_request: Request, _error: Exception) -> JSONResponse:
+    """Refuse a request for which no connection of the pool became free in time, as any other overload (RES006)."""
+    return JSONResponse({"detail": "too busy, try again"}, status_code=503, headers={"Retry-After": "1"})
+
+
+{% endif -%}
 def create_app(settings: Settings) -> FastAPI:
     """Build the application for these settings; nothing is opened before it starts."""
     app = FastAPI(
         title="{{ cookiecutter.project_name }}",
         lifespan=lifespan,
-        exception_handlers={Exception: server_error},
+        exception_handlers={Exception: server_error{% if cookiecutter.database == "postgresql" %}, NoConnection: no_connection{% endif %}},
     )
     app.state.settings = settings
     app.include_router(notes.router)

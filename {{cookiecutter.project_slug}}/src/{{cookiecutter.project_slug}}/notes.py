@@ -77,7 +77,10 @@ async def list_notes(
 
 
 async def _texts(session: Session) -> Sequence[str]:
-    return (await session.scalars(select(Note.text).order_by(Note.id.desc()).limit(100))).all()
+    texts = (await session.scalars(select(Note.text).order_by(Note.id.desc()).limit(100))).all()
+    # Gives the connection back: what is computed from them needs none, and other requests wait for one (RES006).
+    await session.close()
+    return texts
 
 
 @router.get("/seal")
