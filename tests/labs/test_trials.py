@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import PROGRAMS_OF, SECOND_TRY, Verdict, copy_of, run_deploycheck
+from harness import PROGRAMS_OF, Verdict, VerdictOf, copy_of, run_deploycheck
 from test_sabotage import quick
 
 from pytest_deploycheck.check import Concept
@@ -85,18 +85,12 @@ def test_a_lab_is_red_stays_red_and_gets_green(
     patches: dict[str, str],
     patched: Callable[..., Verdict],
     pytestconfig: pytest.Config,
-    record_property: Callable[[str, object], None],
+    verdict_of: VerdictOf,
 ) -> None:
-    """Exactly the expected checks are red; a false fix leaves one of the lab's red; the fix leaves none.
-
-    The machine may be busy, so each run gets a second try, which is told as those of the sabotages are.
-    """
+    """Exactly the expected checks are red; a false fix leaves one of the lab's red; the fix leaves none."""
 
     def require(is_right: Callable[[Verdict], bool], *names: str, ids: set[str]) -> None:
-        verdict = patched(*names, ids=ids)
-        if not is_right(verdict):
-            record_property(SECOND_TRY, verdict.explain())
-            verdict = patched(*names, ids=ids)
+        verdict = verdict_of(lambda: patched(*names, ids=ids), is_right)
         assert is_right(verdict), f"{names}: {sorted(reds(verdict))}\n{verdict.explain()}"
 
     everything = pytestconfig.option.labs_all

@@ -26,6 +26,8 @@ PACKAGE_OF = {"systemd-nspawn": "systemd-container"}
 # The end of what Gunicorn's settings do in each new worker.
 FORKED = "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
 SECOND_TRY = "second try, after the first one said"
+# The fixture verdict_of: it runs checks, and once more if the verdict is not right.
+VerdictOf = Callable[[Callable[[], Verdict], Callable[[Verdict], bool]], Verdict]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ import startup
 import systemd
 import traefik
 import variations
-from harness import PACKAGE_OF, PROGRAMS_OF, SECOND_TRY, Sabotage, Verdict, run_deploycheck
+from harness import PACKAGE_OF, PROGRAMS_OF, Sabotage, Verdict, VerdictOf, run_deploycheck
 
 from pytest_deploycheck.check import Concept, all_checks
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
@@ -106,7 +106,7 @@ def selection(record: Sabotage, *, everything: bool) -> list[str]:
     ("server", "database"), [("gunicorn", "sqlite"), ("uvicorn", "sqlite"), ("gunicorn", "postgresql")]
 )
 def test_unbroken_project_passes_everything(
-    server: str, database: str, broken: Callable[[Sabotage], Path], tmp_path: Path
+    server: str, database: str, broken: Callable[[Sabotage], Path], verdict_of: VerdictOf, tmp_path: Path
 ) -> None:
     """The generated project is green with each server, and with each database.
 
@@ -116,8 +116,10 @@ def test_unbroken_project_passes_everything(
     started_by: list[str] = []
     with contextlib.suppress(OSError):  # tests/plugin/test_security.py is skipped then, and says why
         started_by = enclosure.started_by(seen)
-    verdict = run_deploycheck(broken(unbroken(server, ("database", database))), started_by=started_by)
-    assert_all_passed(verdict, elsewhere={"REP007"} if database == "sqlite" else set())
+    project = broken(unbroken(server, ("database", database)))
+    is_right = all_passed(elsewhere={"REP007"} if database == "sqlite" else set())
+    verdict = verdict_of(lambda: run_deploycheck(project, started_by=started_by), is_right)
+    assert is_right(verdict), verdict.explain()
     if started_by:
         assert json.loads(seen.read_text(encoding="utf-8")) == enclosure.NOTHING
 
@@ -125,14 +127,16 @@ def test_unbroken_project_passes_everything(
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
 def test_unbroken_units_pass_everything(
-    server: str, broken: Callable[[Sabotage], Path], pytestconfig: pytest.Config
+    server: str, broken: Callable[[Sabotage], Path], verdict_of: VerdictOf, pytestconfig: pytest.Config
 ) -> None:
     """So is it when systemd boots it. That takes minutes, so by default a record runs some of the checks."""
     if not pytestconfig.option.sabotage_all and not pytestconfig.option.sabotage_full:
         pytest.skip("runs with --sabotage-all")
     record = unbroken(server, ("process_manager", "systemd"))
     require_programs(record)
-    assert_all_passed(run_deploycheck(broken(record)), elsewhere={"REP007", "RES007"})
+    project, is_right = broken(record), all_passed(elsewhere={"REP007", "RES007"})
+    verdict = verdict_of(lambda: run_deploycheck(project), is_right)
+    assert is_right(verdict), verdict.explain()
 
 
 def unbroken(server: str, answer: tuple[str, str]) -> Sabotage:
@@ -140,14 +144,16 @@ def unbroken(server: str, answer: tuple[str, str]) -> Sabotage:
     return Sabotage(id="none", changes=(), caught_by=frozenset(), server=server, answers=(answer,))
 
 
-def assert_all_passed(verdict: Verdict, *, elsewhere: set[str]) -> None:
-    """Each check was passed, but for those that need a tool, or something that is ``elsewhere``."""
+def all_passed(*, elsewhere: set[str]) -> Callable[[Verdict], bool]:
+    """Return what tells whether each check passed, but for those that need a tool, or something that is elsewhere."""
     unproven = set() if shutil.which("pebble", path=SYSTEM_PATH) else {"TLS010"}
-    assert verdict.ids("not_verified") == unproven, verdict.explain()
-    assert verdict.ids("not_applicable") == elsewhere, verdict.explain()
     wanted = {record.id for record in all_checks()} - unproven - elsewhere
-    assert verdict.ids("passed") == wanted, verdict.explain()
-    assert verdict.exit_status == 0, verdict.output
+
+    def is_right(verdict: Verdict) -> bool:
+        apart = (verdict.ids("not_verified"), verdict.ids("not_applicable"))
+        return apart == (unproven, elsewhere) and verdict.ids("passed") == wanted and verdict.exit_status == 0
+
+    return is_right
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -164,20 +170,16 @@ def test_sabotage_is_caught_by_exactly(
     record: Sabotage,
     broken: Callable[[Sabotage], Path],
     pytestconfig: pytest.Config,
-    record_property: Callable[[str, object], None],
+    verdict_of: VerdictOf,
 ) -> None:
-    """A broken project makes exactly the named checks fail, and a right variation none.
-
-    These runs share a machine that may be busy, so a record gets a second try. Each is told at the end of the session,
-    and more than a few of them fail it: see conftest.py.
-    """
+    """A broken project makes exactly the named checks fail, and a right variation none."""
     require_programs(record)
     project = broken(record)
     arguments = selection(record, everything=pytestconfig.option.sabotage_full)
-    verdict = run_deploycheck(project, *arguments, cpus=record.cpus)
-    if not is_exact(verdict, record):
-        record_property(SECOND_TRY, verdict.explain())
-        verdict = run_deploycheck(project, *arguments, cpus=record.cpus)
+    verdict = verdict_of(
+        lambda: run_deploycheck(project, *arguments, cpus=record.cpus),
+        lambda verdict: is_exact(verdict, record),
+    )
     assert is_exact(verdict, record), verdict.explain()
 
 
