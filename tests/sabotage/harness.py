@@ -149,9 +149,11 @@ def make_environment(project: Path) -> None:
 
 
 def _copy_script(script: Path, target: Path, python: Path) -> None:
-    content = script.read_bytes()
-    first, _, rest = content.partition(b"\n")
-    if b"python" in first and first.startswith(b"#!"):
+    with script.open("rb") as file:  # some are programs of 100 MB
+        first = file.readline(200)
+        is_script = b"python" in first and first.startswith(b"#!")
+        rest = file.read() if is_script else b""
+    if is_script:
         head = f"#!{python}\n"
         if " " in head:  # as pip does: the kernel splits the line at spaces
             head = f"#!/bin/sh\n'''exec' '{python}' \"$0\" \"$@\"\n' '''\n"
