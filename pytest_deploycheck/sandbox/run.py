@@ -26,7 +26,7 @@ from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes import inside
 from pytest_deploycheck.probes.events import Events
 from pytest_deploycheck.probes.processes import tree_cpu_seconds
-from pytest_deploycheck.sandbox import guardian
+from pytest_deploycheck.sandbox import guardian, signals
 from pytest_deploycheck.sandbox.ports import Ports
 from pytest_deploycheck.sandbox.project_copy import copy_project, editable_origin
 from pytest_deploycheck.sandbox.terminal import Terminal
@@ -53,6 +53,7 @@ class Run:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
+        signals.keep_to_oneself()
         self.folder.mkdir(mode=0o700)
         self.ports = Ports(config.ports)
         self.ca = trustme.CA()

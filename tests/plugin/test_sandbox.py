@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,18 @@ def test_the_testers_umask_hides_nothing(baked: Callable[..., Path]) -> None:
     finally:
         run.close()
         os.umask(before)
+
+
+def test_what_is_started_heeds_signals_that_the_testers_shell_ignores(baked: Callable[..., Path]) -> None:
+    """Behind ``nohup`` the run goes on when the terminal is closed, and the project's processes end as ever."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    run = Run(load(baked(app_server="gunicorn")))
+    try:
+        assert run.copy().call("sh -c 'kill -HUP $$; echo goes on'").status == -signal.SIGHUP
+        os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        run.close()
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_links_are_not_followed_to_the_users_own_files(tmp_path: Path) -> None:
