@@ -49,9 +49,10 @@ RECORDS = [
     broken(
         "one worker, whatever is asked for",
         SETTINGS,
-        'int(os.environ.get("WEB_CONCURRENCY", "2"))',
-        "1",
+        "int(os.environ",
+        "1 + 0 * int(os.environ",
         "REP001",
+        "REP002",
     ),
     broken("a reloader", SETTINGS, "timeout = 10\n", "timeout = 10\nreload = True\n", "BOOT008"),
     broken("debug mode", MAIN, "FastAPI(", "FastAPI(debug=True, ", "BOOT008"),
