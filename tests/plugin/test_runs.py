@@ -193,17 +193,20 @@ def test_waiver_of_a_passing_check_is_an_error(project: Path) -> None:
     assert "remove it" in verdict.details["RST005"]
 
 
+def break_hsts(project: Path) -> None:
+    """Let TLS003 fail: a check that costs no experiment."""
+    file = project / "deploy/Caddyfile"
+    file.write_text(file.read_text().replace('"max-age=31536000"', '"max-age=60"'))
+
+
 def test_waived_failure_is_not_green(project: Path) -> None:
     """A waived check does not fail the run, unless it is strict; its concept is not covered."""
-    conf = project / "deploy/supervisord.conf"
-    conf.write_text(
-        conf.read_text().replace("(RST003).\nautorestart=true", "(RST003).\nautorestart=unexpected")
-    )
-    add_settings(project, 'waivers = { RST003 = "a clean exit is wanted" }')
-    verdict = run_deploycheck(project, "--deploycheck-select=RST003,RST005")
-    assert verdict.ids("waived") == {"RST003"}
+    break_hsts(project)
+    add_settings(project, 'waivers = { TLS003 = "plain HTTP may come back" }')
+    verdict = run_deploycheck(project, "--deploycheck-select=TLS003,RST005")
+    assert verdict.ids("waived") == {"TLS003"}
     assert verdict.exit_status == pytest.ExitCode.OK
-    strict = run_deploycheck(project, "--deploycheck-select=RST003,RST005", "--deploycheck-strict")
+    strict = run_deploycheck(project, "--deploycheck-select=TLS003,RST005", "--deploycheck-strict")
     assert strict.exit_status == pytest.ExitCode.TESTS_FAILED
 
 
@@ -267,17 +270,14 @@ def test_a_dist_of_the_users_own_is_left_alone(project: Path) -> None:
 
 def test_last_failed_runs_again(project: Path) -> None:
     """--lf selects the failed check of the last run, beside own failed tests."""
-    conf = project / "deploy/supervisord.conf"
-    conf.write_text(
-        conf.read_text().replace("(RST003).\nautorestart=true", "(RST003).\nautorestart=unexpected")
-    )
+    break_hsts(project)
     command = [*pytest_in(project), "-q", "-p", "no:xdist", "--deploycheck", "pyproject.toml"]
-    select = ["--deploycheck-select=RST003,RST005"]
+    select = ["--deploycheck-select=TLS003,RST005"]
     subprocess.run([*command, *select], cwd=project, capture_output=True, check=False)
     again = subprocess.run(
         [*command, "--lf", "--collect-only"], cwd=project, capture_output=True, text=True, check=False
     )
-    assert "deploycheck::restarts::check_clean_exit_is_restarted" in again.stdout
+    assert "deploycheck::https::check_browsers_are_told_to_stay_on_https" in again.stdout
     assert "check_error_costs_one_request" not in again.stdout
 
 

@@ -294,7 +294,9 @@ SABOTAGES = [
         "TLS014",
     ),
     # Right ways of another kind: nothing may fail.
-    sabotage("renewal hook sends the signal itself", HOOK, RELOAD, RELOAD_BY_PID),
+    sabotage(
+        "renewal hook sends the signal itself", HOOK, RELOAD, RELOAD_BY_PID, touches=("TLS002", "TLS009")
+    ),
     sabotage("no renewal hook, the proxy renews itself", "pyproject.toml", f'renewal_hook = "{HOOK}"\n', ""),
     sabotage(
         "own certificate and a renewal hook",
