@@ -1,7 +1,8 @@
-"""Write what README.md and docs/ take from the code: checks, their paragraphs, labs, the report's schema.
+"""Write what README.md and docs/ take from the code (checks, labs, the report's schema) and from data.
 
-`--check` writes nothing and fails when something is stale. In both modes each check must have its heading in
-its concept's chapter, and each heading without a check must be marked as planned.
+Data are quizzes and the excerpts of generated projects. `--check` writes nothing and fails when something is stale.
+In both modes each check must have its heading in its concept's chapter, and each heading without a check must be
+marked as planned.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from markers import between, replaced
+from quizzes import quiz, read_quiz
 from steps import StepError, exit_code_of, say
+from worlds import read_worlds, tabs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,16 +71,6 @@ def list_of_checks(checks: Iterable[Check]) -> str:
 def with_list(readme: str, checks: Iterable[Check]) -> str:
     """Return the README with the present list between its markers."""
     return between(readme, "README.md", "checks", list_of_checks(checks))
-
-
-def between(text: str, name: str, what: str, content: str) -> str:
-    """Return the text of a file with something new between its two marker lines."""
-    first, last = f"<!-- {what}:begin -->", f"<!-- {what}:end -->"
-    head, begin, rest = text.partition(first)
-    _, end, tail = rest.partition(last)
-    if not (begin and end):
-        raise StepError(f"error: {name} needs the lines {first} and {last}")
-    return f"{head}{begin}\n{content}\n{end}{tail}"
 
 
 def list_of_labs(labs: Iterable[Lab]) -> str:
@@ -147,10 +141,42 @@ def problems_of(name: str, chapter: str, checks: Iterable[Check]) -> list[str]:
     return [f"docs/{name}.md: {problem}" for problem in problems]
 
 
+def with_data(root: Path, page: Path, text: str) -> str:
+    """Return a page with its quiz and its worlds, if it has markers or there is data."""
+    name, chapter = f"docs/{page.name}", page.stem
+    quizzes, worlds = (root / "docs" / kind / f"{chapter}.toml" for kind in ("quizzes", "worlds"))
+    if quizzes.exists() or "<!-- quiz:" in text:
+        content = quiz(chapter, read_quiz(present(quizzes, name)))
+        text = replaced(text, name, f"<!-- quiz:{chapter} -->", "<!-- /quiz -->", content)
+    if worlds.exists() or "<!-- world:" in text:
+        content = tabs(chapter, read_worlds(present(worlds, name)))
+        text = replaced(text, name, f"<!-- world:{chapter} -->", "<!-- /world -->", content)
+    return text
+
+
+def present(data: Path, page: str) -> Path:
+    """Return a file, which must be there because a page has markers for it."""
+    if not data.is_file():
+        raise StepError(
+            f"error: {page} has markers for docs/{data.parent.name}/{data.name}, which is not there"
+        )
+    return data
+
+
+def without_page(root: Path) -> list[str]:
+    """Return the data that no page shows."""
+    files = [*(root / "docs/quizzes").glob("*.toml"), *(root / "docs/worlds").glob("*.toml")]
+    return [
+        f"docs/{file.parent.name}/{file.name}: there is no docs/{file.stem}.md"
+        for file in sorted(files)
+        if not (root / "docs" / f"{file.stem}.md").is_file()
+    ]
+
+
 def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list[str]]:
     """Return the files as they should be, and what a program cannot put right."""
     files = {root / "README.md": with_list((root / "README.md").read_text(encoding="utf-8"), checks)}
-    problems = []
+    problems = without_page(root)
     labs = labs_of_the_plugin()
     page = root / "docs" / "labs.md"
     files[page] = between(page.read_text(encoding="utf-8"), "docs/labs.md", "labs", all_lists_of_labs(labs))
@@ -161,6 +187,9 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
         table = list_of_labs(lab for lab in labs if lab.concept.slug == name)
         files[path] = between(text, f"docs/{name}.md", "labs", f"\n{table}\n")
         problems += problems_of(name, files[path], of_chapter)
+    for path in sorted((root / "docs").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        files[path] = with_data(root, path, files.get(path, text))
     schema = "report.schema.json"
     files[root / "docs" / schema] = (root / "pytest_deploycheck/report" / schema).read_text(encoding="utf-8")
     return files, problems
