@@ -18,6 +18,8 @@ FILES_OF = {
         "deploy/reload-proxy",
     ],
     ("process_manager", "systemd"): ["deploy/run", "deploy/systemd"],
+    ("process_manager", "supervisor", "systemd"): ["deploy/enable", "deploy/reload"],
+    ("process_manager", "compose"): [".dockerignore", "Dockerfile", "compose.yaml", "deploy/serve"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py", "deploy/systemd/*-app.service"],
     ("app_server", "uvicorn"): [
         "deploy/systemd/*.socket",
@@ -137,6 +139,7 @@ def main() -> None:
     start = {
         "supervisor": "DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start",
         "systemd": "sudo deploy/enable && sudo reboot  # on the server; README.md tells how to try it here",
+        "compose": "docker compose up --build --detach",
     }
     print(f"""
 Your project is in {Path.cwd()}. Next:

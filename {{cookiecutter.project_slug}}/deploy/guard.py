@@ -83,7 +83,7 @@ def act(workers: list[Worker], wanted: int) -> int:
         if time.monotonic() - worker.beat_seen > HANG_S:
             worker.send(signal.SIGKILL, f"its event loop has not moved for {HANG_S} s")
             return wanted
-    parents = {worker.parent for worker in workers} - {os.getppid()}  # the server's, not {{ {"supervisor": "Supervisor", "systemd": "systemd"}[cookiecutter.process_manager] }}
+    parents = {worker.parent for worker in workers} - {os.getppid()}  # the server's, not {{ {"supervisor": "Supervisor", "systemd": "systemd"}.get(cookiecutter.process_manager, "this one's") }}
     total = sum(worker.size_mb for worker in workers) + sum(map(memory_mb, parents))
     biggest = max(workers, key=lambda worker: worker.size_mb)
     if biggest.size_mb < GROWN * biggest.new_mb:

@@ -5,12 +5,25 @@ It imports nothing of the app: only the workers do, so those started by a reload
 
 import os
 import signal
+{%- if cookiecutter.process_manager == "compose" %}
+import socket
+from pathlib import Path
+{%- endif %}
 
 from gunicorn.workers.gasgi import ASGIWorker  # type: ignore[import-untyped]
 
 worker_class = "asgi"
 
-{% if cookiecutter.https_proxy == "traefik" -%}
+{% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose") -%}
+# Inside of the container; who gets here is decided around it (TLS007).
+bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
+{%- elif cookiecutter.process_manager == "compose" -%}
+# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
+# one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
+SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
+bind = f"unix:{SOCKET}"
+umask = 0o007
+{%- elif cookiecutter.https_proxy == "traefik" -%}
 # Traefik opens no unix sockets. Only who is on this machine gets here: the world does not go round the proxy (TLS007).
 bind = f"127.0.0.1:{os.environ['APP_PORT']}"
 umask = 0o077
@@ -29,7 +42,7 @@ timeout = 30
 # After a stop, requests in flight get so long to finish (RST008).
 graceful_timeout = 25
 
-# {{ {"supervisor": "supervisorctl", "systemd": "systemctl"}[cookiecutter.process_manager] }} is the way to control it.
+# {{ {"supervisor": "supervisorctl", "systemd": "systemctl"}.get(cookiecutter.process_manager, "The container engine") }} is the way to control it.
 control_socket_disable = True
 
 
@@ -41,3 +54,13 @@ def post_fork(_server: object, _worker: object) -> None:
 def post_worker_init(worker: ASGIWorker) -> None:
     """Take SIGTERM as soon as the event loop runs (RST007 RST008)."""
     worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
+{%- if cookiecutter.process_manager == "compose" %}
+
+
+def when_ready(_server: object) -> None:
+    """Let the proxy find this container."""
+    link = SOCKET.with_suffix(".link")
+    link.unlink(missing_ok=True)
+    link.symlink_to(SOCKET.name)
+    link.replace(SOCKET.with_name("app.sock"))
+{%- endif %}

@@ -1,9 +1,15 @@
 """Is the app healthy? For monitoring: exit status 0 if so, 1 if not, and a line that says why (RST011).
 
-It asks for readiness at the app's own {% if cookiecutter.https_proxy == "traefik" %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
+It asks for readiness at the app's own {% if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager not in ("supervisor", "systemd", "compose") %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
 """
 
-{% if cookiecutter.https_proxy == "traefik" -%}
+{% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose") -%}
+import os
+import socket
+import sys
+
+ADDRESS = ("127.0.0.1", int(os.environ.get("PORT") or 8000))
+{%- elif cookiecutter.https_proxy == "traefik" -%}
 import os
 import socket
 import sys
@@ -18,7 +24,7 @@ import socket
 import sys
 from pathlib import Path
 
-ADDRESS = Path(__file__).parent.parent / "var/run/app.sock"
+ADDRESS = Path(__file__).parent.parent / {% if cookiecutter.process_manager == "compose" %}f"var/run/{socket.gethostname()}.sock"{% else %}"var/run/app.sock"{% endif %}
 {%- endif %}
 REQUEST = b"GET /health/ready HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
 PATIENCE_S = 5
@@ -26,7 +32,7 @@ PATIENCE_S = 5
 
 def ask() -> str:
     """Return the answer, headers and body."""
-{%- if cookiecutter.https_proxy == "traefik" %}
+{%- if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager not in ("supervisor", "systemd", "compose") %}
     with socket.create_connection(ADDRESS, PATIENCE_S) as connection:
 {%- else %}
     with socket.socket(socket.AF_UNIX) as connection:
