@@ -11,7 +11,7 @@ TOOL = @command -v "$(PYTHON)" >/dev/null || { \
 VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint audit docs generate picture environment
+.PHONY: help demo test matrix lint audit docs generate picture environment
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1#\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'#' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -21,6 +21,9 @@ demo:  ## generate a project, install it and run `pytest --deploycheck` in it
 
 test: environment  ## run the tests
 	@exec $(VENV) -m pytest $(PYTEST_ARGS)
+
+matrix: environment  ## a project of each two answers that go together: its own tests and all checks; takes an hour
+	@exec $(VENV) -m pytest tests/matrix --matrix
 
 lint: environment  ## ruff, mypy, and whether the generated texts are up to date
 	@$(VENV) -m ruff check .

@@ -49,6 +49,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="break, mend wrongly and mend the project of each lab, not only of a few; takes most of an hour",
     )
     parser.addoption(
+        "--matrix",
+        action="store_true",
+        help="make, lint, test and check a project of each combination of answers that tests/matrix/ chooses",
+    )
+    parser.addoption(
         "--testssl", action="store_true", help="let testssl.sh look at each proxy, which takes minutes"
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -161,6 +163,23 @@ def _copy_script(script: Path, target: Path, python: Path) -> None:
         target.chmod(0o755)
     else:
         target.symlink_to(script)
+
+
+def run_tool(project: Path, *command: str) -> None:
+    """Run a tool of this environment in the project, as its developer would."""
+    environment = os.environ | {"PYTHONPATH": str(project / "src")}
+    for name in list(environment):
+        if name.startswith(("PYTEST_", "COV_")):
+            del environment[name]
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def copy_of(project: Path, target: Path) -> Path:

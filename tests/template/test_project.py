@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import bake_into
+from harness import run_tool
 
 ODD = {
     "project_name": "Ünïcode – Notes’ (it's) 🎉",  # noqa: RUF001
@@ -48,39 +49,22 @@ def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return bake_into(tmp_path_factory.mktemp("tried") / "projects", **request.param)
 
 
-def run(project: Path, *command: str) -> None:
-    """Run a tool of this environment in the project, as its developer would."""
-    environment = os.environ | {"PYTHONPATH": str(project / "src")}
-    for name in list(environment):
-        if name.startswith(("PYTEST_", "COV_")):
-            del environment[name]
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_linter_is_content(tried: Path) -> None:
     """Ruff finds nothing to say, and nothing to format."""
-    run(tried, "ruff", "check", "--no-cache")
-    run(tried, "ruff", "format", "--check", "--no-cache")
+    run_tool(tried, "ruff", "check", "--no-cache")
+    run_tool(tried, "ruff", "format", "--check", "--no-cache")
 
 
 def test_types_fit(tried: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Mypy, as strict as it can be, agrees."""
-    run(tried, "mypy", "--cache-dir", str(tmp_path_factory.getbasetemp() / "mypy"))
+    run_tool(tried, "mypy", "--cache-dir", str(tmp_path_factory.getbasetemp() / "mypy"))
 
 
 def test_own_tests_pass(tried: Path) -> None:
     """Also from the checkout alone, without `.env`: so they are run by the workflow."""
     values = (tried / ".env").rename(tried / "aside")
     try:
-        run(tried, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:deploycheck")
+        run_tool(tried, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:deploycheck")
     finally:
         values.rename(tried / ".env")
 
@@ -92,12 +76,12 @@ def test_new_migration_fits_in(tmp_path: Path) -> None:
     column = '    stars: Mapped[int] = mapped_column(server_default="0", index=True)\n'
     models.write_text(models.read_text().replace("    text: Mapped[str]", f"{column}    text: Mapped[str]"))
     (project / "var" / "data").mkdir(parents=True)
-    run(project, "alembic", "upgrade", "head")
-    run(project, "alembic", "revision", "--autogenerate", "-m", "Count stars")
-    run(project, "alembic", "upgrade", "head")
-    run(project, "ruff", "check", "--no-cache")
-    run(project, "ruff", "format", "--check", "--no-cache")
-    run(project, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:deploycheck")
+    run_tool(project, "alembic", "upgrade", "head")
+    run_tool(project, "alembic", "revision", "--autogenerate", "-m", "Count stars")
+    run_tool(project, "alembic", "upgrade", "head")
+    run_tool(project, "ruff", "check", "--no-cache")
+    run_tool(project, "ruff", "format", "--check", "--no-cache")
+    run_tool(project, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:deploycheck")
 
 
 class Deployment:

@@ -1,0 +1,82 @@
+"""Each two answers that go together make a project that is in order; what does not go together is refused.
+
+By default a few of the combinations are made; ``make matrix`` makes all, and runs their own tests and the checks.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cookiecutter.exceptions import FailedHookException
+from harness import PACKAGE_OF, PROGRAMS_OF, run_deploycheck, run_tool
+from pairs import Answers, all_pairs, combinations, impossible_pairs, pairs_of, refused
+
+from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
+
+DAILY = 2
+
+
+def named(answers: Answers) -> str:
+    """Return a name for a combination."""
+    return "-".join(answer.strip("/").replace("/", "_") or "root" for answer in answers.values())
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make some combinations, as unlike as can be, or all."""
+    if "answers" in metafunc.fixturenames:
+        rows = combinations()
+        chosen = rows if metafunc.config.option.matrix else rows[:: max(1, len(rows) // DAILY)][:DAILY]
+        metafunc.parametrize("answers", chosen, ids=named, scope="module")
+
+
+@pytest.fixture(scope="module")
+def project(answers: Answers, baked: Callable[..., Path]) -> Path:
+    """Return the project of a combination."""
+    return baked(**answers)
+
+
+def test_each_possible_pair_is_in_a_combination() -> None:
+    """No two answers go together unseen."""
+    met = set().union(*(pairs_of(answers) for answers in combinations()))
+    assert met == all_pairs() - impossible_pairs()
+
+
+@pytest.mark.parametrize(
+    "pair", sorted(impossible_pairs(), key=sorted), ids=lambda pair: "-".join(sorted(dict(pair).values()))
+)
+def test_what_does_not_go_together_is_refused(
+    pair: frozenset[tuple[str, str]], baked: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The prompt says which answer it is, and what to choose."""
+    answers = dict(pair)
+    assert refused(answers)
+    with pytest.raises(FailedHookException):
+        baked(**answers)
+    said = capfd.readouterr().err
+    assert any(f"{question} cannot be '{answer}': " in said for question, answer in pair), said
+
+
+@pytest.mark.slow
+def test_it_is_in_order(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Ruff and mypy find nothing to say."""
+    run_tool(project, "ruff", "check", "--no-cache")
+    run_tool(project, "ruff", "format", "--check", "--no-cache")
+    run_tool(project, "mypy", "--cache-dir", str(tmp_path_factory.getbasetemp() / "mypy"))
+
+
+@pytest.mark.slow
+def test_it_deploys(project: Path, answers: Answers, pytestconfig: pytest.Config) -> None:
+    """Its own tests pass, and no check fails, as far as this machine allows."""
+    if not pytestconfig.option.matrix:
+        pytest.skip("runs with --matrix")
+    run_tool(project, "pytest", "-q", "-p", "no:cacheprovider")
+    for answer in answers.values():
+        for program in PROGRAMS_OF.get(answer, ()):
+            if not shutil.which(program, path=SYSTEM_PATH):
+                pytest.skip(f"apt-get install {PACKAGE_OF.get(program, program)}")
+    verdict = run_deploycheck(project)
+    assert not verdict.caught, verdict.explain()
+    assert not verdict.ids("blocked"), verdict.output
