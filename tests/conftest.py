@@ -54,6 +54,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="make, lint, test and check a project of each combination of answers that tests/matrix/ chooses",
     )
     parser.addoption(
+        "--docs-all",
+        action="store_true",
+        help="run the command blocks of all pages, and look at every page in a browser; takes minutes",
+    )
+    parser.addoption(
         "--testssl", action="store_true", help="let testssl.sh look at each proxy, which takes minutes"
     )
 

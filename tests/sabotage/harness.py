@@ -17,7 +17,10 @@ from pytest_deploycheck.testing import Change, Verdict, pytest_in, run_deployche
 __all__ = ["Change", "Verdict", "pytest_in", "run_deploycheck"]
 
 REPOSITORY = Path(__file__).parents[2]
-SCRIPTS = ("alembic", "caddy", "dotenv", "gunicorn", "supervisorctl", "supervisord", "traefik", "uvicorn")
+SCRIPTS = (
+    *("alembic", "caddy", "deploycheck", "dotenv", "gunicorn", "pytest"),
+    *("supervisorctl", "supervisord", "traefik", "uvicorn"),
+)
 # What programs must be there for an answer to https_proxy or process_manager; CI has all of them.
 PROGRAMS_OF = {
     "nginx": ("nginx", "certbot"),
