@@ -141,6 +141,12 @@ def problems_of(name: str, chapter: str, checks: Iterable[Check]) -> list[str]:
     return [f"docs/{name}.md: {problem}" for problem in problems]
 
 
+def with_labs(labs: Iterable[Lab], name: str, text: str) -> str:
+    """Return a chapter with the list of the labs that it leads to."""
+    table = list_of_labs(lab for lab in labs if (lab.page or lab.concept.slug) == name)
+    return between(text, f"docs/{name}.md", "labs", f"\n{table}\n")
+
+
 def with_data(root: Path, page: Path, text: str) -> str:
     """Return a page with its quiz and its worlds, if it has markers or there is data."""
     name, chapter = f"docs/{page.name}", page.stem
@@ -184,12 +190,13 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
         path = root / "docs" / f"{name}.md"
         of_chapter = [check for check in checks if check.concept.slug == name]
         text = with_paragraphs(path.read_text(encoding="utf-8"), of_chapter)
-        table = list_of_labs(lab for lab in labs if lab.concept.slug == name)
-        files[path] = between(text, f"docs/{name}.md", "labs", f"\n{table}\n")
+        files[path] = with_labs(labs, name, text)
         problems += problems_of(name, files[path], of_chapter)
     for path in sorted((root / "docs").glob("*.md")):
         text = path.read_text(encoding="utf-8")
         files[path] = with_data(root, path, files.get(path, text))
+        if any(lab.page == path.stem for lab in labs):
+            files[path] = with_labs(labs, path.stem, files[path])
     schema = "report.schema.json"
     files[root / "docs" / schema] = (root / "pytest_deploycheck/report" / schema).read_text(encoding="utf-8")
     return files, problems

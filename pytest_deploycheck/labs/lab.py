@@ -28,6 +28,7 @@ class Lab:
         folder: where its files are; its name is the lab's.
         title: as a story has one.
         concept: what it teaches.
+        page: the page of the course that leads to it; the chapter of its concept if it is empty.
         minutes: how long it takes somebody who has read the chapter.
         needs: the template's questions, and for each the answers with one of which the fault can be had.
         red: the IDs of the checks that fail until it is mended.
@@ -51,6 +52,7 @@ class Lab:
     hints: tuple[str, ...]
     false_fixes: Mapping[str, str]
     victory: str
+    page: str = ""
 
     @property
     def name(self) -> str:

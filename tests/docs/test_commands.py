@@ -12,6 +12,8 @@ from harness import REPOSITORY, copy_of
 DOCS = REPOSITORY / "docs"
 PAGES = (
     "getting-started",
+    "setup",
+    "processes",
     "https",
     "startup",
     "restarts",
@@ -19,9 +21,10 @@ PAGES = (
     "memory",
     "previous_steps",
     "resources",
+    "capstone",
 )
 # Pages whose commands take a few seconds; the others are run with --docs-all.
-QUICK = ("getting-started", "memory")
+QUICK = ("getting-started", "processes")
 
 
 def commands_of(page: str) -> list[Command]:
