@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag
 
 import pytest
 from harness import REPOSITORY
+from html_pages import HtmlPage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -169,31 +169,9 @@ def test_without_scripts_the_answers_can_be_read(browser: Browser, site: Path) -
     page.context.close()
 
 
-class Anchors(HTMLParser):
-    """What a page links to, what can be linked to in it, and what it loads."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.ids: set[str] = set()
-        self.loads: list[str] = []
-        self.feed(file.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        """Take one element."""
-        values = dict(attributes)
-        self.ids |= {value for key in ("id", "name") if (value := values.get(key))}
-        if tag == "a" and (link := values.get("href")):
-            self.links.append(link)
-        if tag == "link" and "stylesheet" in str(values.get("rel")):
-            self.loads.append(str(values["href"]))
-        if tag in ("img", "script") and (source := values.get("src")):
-            self.loads.append(source)
-
-
 def test_links_and_anchors_lead_somewhere(site: Path) -> None:
     """Each link within the site has its file, and in it its anchor."""
-    pages = {file.resolve(): Anchors(file) for file in site.glob("*.html") if file.name != "404.html"}
+    pages = {file.resolve(): HtmlPage(file) for file in site.glob("*.html") if file.name != "404.html"}
     broken = []
     for file, page in pages.items():
         for link in page.links:
@@ -211,7 +189,7 @@ def test_pages_are_small(site: Path) -> None:
     """Each page is at most 300 KiB, with all that it loads, as a server sends it."""
     heavy = []
     for file in site.glob("*.html"):
-        loaded = [file, *((site / source).resolve() for source in Anchors(file).loads)]
+        loaded = [file, *((site / source).resolve() for source in HtmlPage(file).loads)]
         sent = sum(len(gzip.compress(each.read_bytes())) for each in loaded if each.is_file())
         if sent > 300 * KIB:
             heavy.append(f"{file.name}: {sent // KIB} KiB")
