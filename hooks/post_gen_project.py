@@ -18,7 +18,7 @@ FILES_OF = {
         "deploy/reload-proxy",
     ],
     ("process_manager", "systemd"): ["deploy/run", "deploy/systemd"],
-    ("process_manager", "supervisor", "systemd"): ["deploy/enable", "deploy/reload"],
+    ("process_manager", "supervisor", "systemd"): ["deploy/enable"],
     ("process_manager", "compose"): [".dockerignore", "Dockerfile", "compose.yaml", "deploy/serve"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py", "deploy/systemd/*-app.service"],
     ("app_server", "uvicorn"): [
