@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,8 @@ def _detected(found: Detected, table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _run(config: Config) -> Iterator[str]:
+    from pytest_deploycheck.need import Need
+
     yield "what will be run, in a copy of the project, on loopback addresses"
     command, requests = config.command, config.requests
     if command is None:
@@ -88,13 +90,16 @@ def _run(config: Config) -> Iterator[str]:
         yield f"  {manager}, as {config.manager_config} says: app and proxy under their manager"
         return
     folder = "the project's folder" if command.folder == "." else command.folder
+    exists = (config.root / config.env_file).is_file()
+    values = f"the values of {config.env_file}" + ("" if exists else " (which does not exist)")
     yield f"  {command.before + ' && ' if command.before else ''}{command.line}"
-    yield f"  from {command.found.where}, in {folder}; no variables but the values of {config.env_file}, and PATH"
+    yield f"  from {command.found.where}, in {folder}; no variables but {values}, and PATH"
     if command.runner:
         yield f"  not run: {command.runner}"
     else:
         yield "  no file names a process manager: that nobody starts it again is what the checks will see"
-    yield f"  asked: {requests.read} (ordinary), {requests.live} (alive), {requests.ready} (ready), as {config.domain}"
+    ready = "" if Need.READINESS in config.lacks else f", {requests.ready} (ready)"
+    yield f"  asked: {requests.read} (ordinary), {requests.live} (alive){ready}, as {config.domain}"
     database = (
         f"${config.settings['database_url']}" if "database_url" in config.settings else config.database_url
     )
@@ -106,12 +111,12 @@ def _missing(config: Config) -> Iterator[str]:
         yield "nothing is missing"
         return
     yield "what is missing, and so not verified"
-    for need, said in config.lacks.items():
-        ids = ", ".join(_ids(need))
+    for said in dict.fromkeys(config.lacks.values()):
+        ids = ", ".join(_ids({need for need, text in config.lacks.items() if text == said}))
         yield from textwrap.wrap(f"{ids}: {said}", WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
-def _ids(need: Need) -> Iterator[str]:
+def _ids(needs: Collection[Need]) -> Iterator[str]:
     from pytest_deploycheck.check import all_checks
 
-    yield from (record.id for record in all_checks() if need in record.needs)
+    yield from (record.id for record in all_checks() if not record.needs.isdisjoint(needs))

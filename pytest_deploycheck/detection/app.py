@@ -62,22 +62,32 @@ def _in_file(files: ProjectFiles, file: str) -> Iterator[App]:
     text = files.text(file)
     if not any(word in text for word in FRAMEWORKS):
         return
-    for node in files.tree(file).body:
+    body = files.tree(file).body
+    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+    factories = {node.name: made for node in functions if (made := _made_in(node))}
+    for node in body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
-            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            made = name_of(node.value.func)
-            if made in FRAMEWORKS and isinstance(target, ast.Name):
-                yield _app(files, file, node, target.id, made, node.value, is_factory=False)
-        elif isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and _takes_nothing(node):
-            for made, call in calls(node):
-                if made in FRAMEWORKS:
-                    yield _app(files, file, node, node.name, made, call, is_factory=True)
-                    break
+            target, called = node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value
+            framework, call = factories.get(name_of(called.func), (name_of(called.func), called))
+            if framework in FRAMEWORKS and isinstance(target, ast.Name):
+                yield _app(files, file, node, target.id, framework, call, is_factory=False)
+        elif isinstance(node, ast.FunctionDef) and node.name in factories and _can_be_called(node):
+            yield _app(files, file, node, node.name, *factories[node.name], is_factory=True)
 
 
-def _takes_nothing(function: ast.FunctionDef) -> bool:
+def _made_in(function: ast.FunctionDef) -> tuple[str, ast.Call] | None:
+    """Return the first call of a framework in a function."""
+    return next(((made, call) for made, call in calls(function) if made in FRAMEWORKS), None)
+
+
+def _can_be_called(function: ast.FunctionDef) -> bool:
+    """Tell whether a server may call it: it is public and needs no argument."""
     arguments = function.args
-    return len(arguments.args) == len(arguments.defaults) and None not in arguments.kw_defaults
+    return (
+        not function.name.startswith("_")
+        and len(arguments.args) == len(arguments.defaults)
+        and None not in arguments.kw_defaults
+    )
 
 
 def _app(

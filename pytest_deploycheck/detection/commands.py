@@ -90,7 +90,7 @@ def _units(files: ProjectFiles) -> Iterator[ServerCommand]:
                     line=_without_folder(found[1]),
                     is_shell=False,
                     found=Finding(kind="command", value=found[1], file=file, line=number),
-                    runner=f"{'systemd' if file.endswith('.service') else 'Supervisor'}, by {file} [{section}]",
+                    runner=f"{'systemd' if file.endswith('.service') else 'Supervisor'} ({file} [{section}])",
                 )
 
 

@@ -121,7 +121,7 @@ def _command(
         is_shell=is_shell,
         found=Finding(kind="command", value=words, file=found_in, line=line),
         environment=environment,
-        runner=f"a container engine, by {file} (service {name}, {policy})",
+        runner=f"a container engine ({file}, service {name}, {policy})",
         port=int(port) if port and port.isdecimal() else image.port,
         moves=image.moves,
     )

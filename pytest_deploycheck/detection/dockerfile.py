@@ -79,7 +79,7 @@ def command_of(files: ProjectFiles, file: str) -> ServerCommand | None:
         is_shell=image.is_shell,
         found=Finding(kind="command", value=image.words, file=file, line=image.line),
         environment=image.environment,
-        runner=f"a container engine, by {file}",
+        runner=f"a container engine ({file})",
         port=image.port,
         moves=image.moves,
     )

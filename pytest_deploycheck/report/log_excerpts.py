@@ -15,7 +15,7 @@ LONGEST_LINE = 400
 LINE_BUFFER = 64 * 1024
 # Of what is logged while requests come, most is of requests.
 TELLING = re.compile(
-    r"\b(error|warn\w*|crit\w*|sig[a-z]+|signal|killed|died|exit\w*|terminat\w*|spawn\w*|boot\w*|start\w*|stop\w*)\b",
+    r"\b(error|warn\w*|crit\w*|(?-i:SIG[A-Z]+)|signal|killed|died|exit\w*|terminat\w*|spawn\w*|boot\w*|start\w*|stop\w*)\b",
     re.IGNORECASE,
 )
 OF_THE_START = "what the start command printed"
@@ -33,8 +33,15 @@ def last_lines(stack: Stack) -> dict[str, list[str]]:
 
 
 def telling_lines(lines: list[str], config: Config) -> list[str]:
-    """Return the last lines that tell of processes or of trouble; of those that do not, where none does."""
-    return cut([line for line in lines if TELLING.search(line)] or lines, config)
+    """Return the lines that tell of processes or of trouble; the last of those that do not, where none does.
+
+    Of many the first ones, which tell of what was done, and the last ones, which tell how it ended.
+    """
+    telling = [line for line in lines if TELLING.search(line)]
+    if len(telling) > LINES:
+        half = LINES // 2
+        telling = [*telling[:half], *telling[-half:]]
+    return cut(telling or lines, config)
 
 
 def cut(lines: list[str], config: Config) -> list[str]:

@@ -16,6 +16,7 @@ from pytest_deploycheck.report.verdicts import Verdict, is_observed
 
 BAR_WIDTH = 20
 WIDTH = 110
+WITHOUT_VERDICT = (Status.BLOCKED, Status.NOT_VERIFIED, Status.NOT_APPLICABLE)
 COLOURS = {"covered": "green", "failed": "red", "not_covered": "yellow", "not_tried": "yellow"}
 WORDS = {
     Status.PASSED: ("passed", ".", "PASSED"),
@@ -59,7 +60,7 @@ def _by_reason(results: list[Result]) -> list[list[Result]]:
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         if not is_observed(result):
-            reason = result.detail if result.status in (Status.NOT_VERIFIED, Status.NOT_APPLICABLE) else ""
+            reason = result.detail if result.status in WITHOUT_VERDICT else ""
             groups.setdefault((reason, "" if reason else result.id), []).append(result)
     return list(groups.values())
 

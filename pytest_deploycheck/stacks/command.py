@@ -221,6 +221,10 @@ _MANAGER = (
     "restart policy"
 )
 ADVICE = {
+    "BOOT002": (
+        "settings that the app needs: here it has those of .env, or of the file that [tool.deploycheck] env_file "
+        "names, and none of your shell's"
+    ),
     "BOOT005": _MANAGER,
     "BOOT008": "no --reload and no debug mode in the command of production",
     "MEM006": "two workers or more: their parent says when one was killed",

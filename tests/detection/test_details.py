@@ -56,6 +56,19 @@ def test_words_of_other_commands(line: str) -> None:
     assert server_words(line, {}) is None
 
 
+def test_an_app_that_a_factory_of_its_module_makes(tmp_path: Path) -> None:
+    """The app is taken, as `fastapi run` takes it, not the factory; what the factory needs does not matter then."""
+    factory = "from fastapi import FastAPI\n\ndef create_app(name):\n    return FastAPI(root_path='/api')\n\n"
+    write(tmp_path, main_dot_py=f"{factory}app = create_app('x')\n")
+    (app,) = detect(tmp_path).apps
+    assert (app.target, app.framework, app.root_path, app.is_factory) == (
+        "main:app",
+        "FastAPI",
+        "/api",
+        False,
+    )
+
+
 def test_development_comes_last(tmp_path: Path) -> None:
     """A command that reloads is not taken for production's: the usual one is."""
     write(tmp_path, main_dot_py=APP, Procfile="web: uvicorn main:app --reload\n")
@@ -145,7 +158,7 @@ def test_supervisor_without_a_proxy(tmp_path: Path) -> None:
     config = load(write(tmp_path, main_dot_py=APP, supervisord_dot_conf=conf))
     assert config.command
     assert config.command.line == "uvicorn main:app --port 8000"
-    assert config.command.runner == "Supervisor, by supervisord.conf [program:shop]"
+    assert config.command.runner == "Supervisor (supervisord.conf [program:shop])"
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)

@@ -32,8 +32,11 @@ def test_explain(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "bookshop/main.py:8",
         "Dockerfile:15",
         "alembic.ini:1",
-        "not run: a container engine",
+        "not run: a container engine (Dockerfile)",
         "TLS001",
+        "BOOT001, BOOT005, RST002, RST003, RST006: a container engine (Dockerfile) is to do this",
+        "/health/ready (ready)",
+        ".env (which does not exist)",
     ):
         assert where in said
     assert "no proxy in the project" in said

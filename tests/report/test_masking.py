@@ -109,3 +109,12 @@ def test_what_tells_of_processes_comes_before_requests() -> None:
     kill = "[ERROR] Worker (pid:7) was sent SIGKILL! Perhaps out of memory?"
     assert telling_lines([*requests, kill, *requests], config("x" * 20)) == [kill]
     assert telling_lines(requests, config("x" * 20)) == requests[-12:]
+
+
+def test_the_first_lines_tell_what_was_done() -> None:
+    """Where a crowd of lines tells of trouble, the first ones stay, which are of the act, and the last ones."""
+    lines = [f"[INFO] Worker exiting (pid: {number})" for number in range(100)]
+    assert telling_lines(lines, config("x" * 20)) == [*lines[:6], *lines[-6:]]
+    assert telling_lines(["GET /?q=signs"] * 20 + ["was sent SIGKILL!"], config("x" * 20)) == [
+        "was sent SIGKILL!"
+    ]
