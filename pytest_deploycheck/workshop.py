@@ -138,7 +138,7 @@ class SteadyStack:
 
 def end(stack: Stack) -> None:
     """SIGKILL all processes of one stack."""
-    stack.copy.run.end(stack.copy.tag)
+    stack.end()
 
 
 class Workshop:

@@ -66,6 +66,17 @@ def _has_postgresql(_: Path) -> bool:
     return True
 
 
+def _has_engine(_: Path) -> bool:
+    from pytest_deploycheck.outcome import NotVerified
+    from pytest_deploycheck.sandbox.engine import Engine
+
+    try:
+        Engine.here()
+    except NotVerified:
+        return False
+    return True
+
+
 def _has_terminals(_: Path) -> bool:
     try:
         for end in os.openpty():
@@ -110,7 +121,14 @@ def needs() -> list[Need]:
             checks="all checks",
             install="sudo .venv/bin/pytest --deploycheck",
             is_here=lambda _: os.geteuid() == 0,
-            only_for={"process_manager": ("systemd",)},
+            only_for={"process_manager": ("systemd", "compose")},
+        ),
+        Need(
+            name="Docker",
+            checks="all checks",
+            install="https://docs.docker.com/engine/install/, with Compose; or set DOCKER_HOST to its unix socket",
+            is_here=_has_engine,
+            only_for={"process_manager": ("compose",)},
         ),
         *(
             Need(

@@ -107,6 +107,10 @@ class BaseStack:
         """Run one of the project's commands where the stack runs, until it ends or for ``timeout_s`` seconds."""
         return self.copy.call(command, {**self.environment, **(extra or {})}, timeout_s=timeout_s)
 
+    def end(self) -> None:
+        """SIGKILL all processes at once."""
+        self.copy.run.end(self.copy.tag)
+
     def unenforced_limit(self) -> str | None:
         """Return no memory limit: whatever the manager's files declare is enforced here too."""
         return None

@@ -99,6 +99,9 @@ class Stack(Protocol):
     def unenforced_limit(self) -> str | None:
         """Return the memory limit that the manager's files declare for the app, if this machine cannot enforce it."""
 
+    def end(self) -> None:
+        """SIGKILL all processes at once, as a power cut does; nothing starts them again."""
+
     def stop_app(self) -> None:
         """Stop the app (not the proxy) through the manager; return when the manager says that it is done."""
 

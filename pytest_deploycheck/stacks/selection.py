@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from pytest_deploycheck.config import Config
+from pytest_deploycheck.detection import compose as compose_files
 from pytest_deploycheck.stacks.command import CommandStack
+from pytest_deploycheck.stacks.compose import ComposeStack
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.stacks.supervisor import SupervisorStack
 from pytest_deploycheck.stacks.systemd import SystemdStack
@@ -20,6 +23,8 @@ def stack_for(config: Config) -> Callable[..., Stack]:
     """Return what makes stacks of copies of the project."""
     if config.command:
         return CommandStack
+    if re.fullmatch(compose_files.NAMES, Path(config.manager_config).name):
+        return ComposeStack
     return SystemdStack if has_units(config) else SupervisorStack
 
 

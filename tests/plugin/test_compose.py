@@ -1,0 +1,111 @@
+"""What is read of Compose files and of the container engine, and what is said where there is none."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from pytest_deploycheck.outcome import NotVerified
+from pytest_deploycheck.sandbox.engine import Container, Engine
+from pytest_deploycheck.stacks.compose import ComposeStack, mount_of, seconds
+from pytest_deploycheck.stacks.selection import stack_for
+
+# What Docker 20.10 says of a container whose server was killed, less what nobody reads here.
+SHOWN = {
+    "Id": "ea286f46e325",
+    "Name": "/notes_api_app_1",
+    "RestartCount": 1,
+    "State": {"Status": "running", "Pid": 4242, "ExitCode": 0, "Health": {"Status": "healthy"}},
+    "Config": {"Labels": {"com.docker.compose.project": "notes_api", "com.docker.compose.service": "app"}},
+}
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Answers as the engine does."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        is_list = self.path.startswith("/containers/json")
+        known = unquote(self.path).endswith('"com.docker.compose.project=notes_api"]}') if is_list else True
+        body = json.dumps([{"Id": SHOWN["Id"]}] if is_list and known else [] if is_list else SHOWN).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        """A unix socket has no addresses of clients."""
+        return "unix"
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine with one container."""
+    path = tmp_path / "docker.sock"
+    with socketserver.ThreadingUnixStreamServer(str(path), Answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Engine(path)
+        server.shutdown()
+        thread.join()
+
+
+def test_containers_of_a_project_are_found(engine: Engine) -> None:
+    """Only the containers of the project are returned, with what the engine says of each."""
+    found = Container(
+        identity="ea286f46e325",
+        service="app",
+        status="running",
+        pid=4242,
+        exit_status=0,
+        health="healthy",
+        restarts=1,
+    )
+    assert engine.containers("notes_api") == [found]
+    assert engine.containers("another") == []
+
+
+def test_an_engine_that_is_away_has_no_containers(tmp_path: Path) -> None:
+    """Whoever polls while the engine is restarted gets no error."""
+    engine = Engine(tmp_path / "docker.sock")
+    assert engine.pid == 0
+    assert engine.containers("notes_api") == []
+
+
+@pytest.mark.parametrize("address", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:2375"])
+def test_without_an_engine_nothing_is_verified(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """The message names the address that was tried, and what to do."""
+    monkeypatch.setenv("DOCKER_HOST", address)
+    with pytest.raises(NotVerified, match=rf"answers at {address}: start Docker, or set DOCKER_HOST"):
+        Engine.here()
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "docker-compose.prod.yml", "deploy/compose.yml"])
+def test_a_compose_file_is_run_by_compose(copy: Any, name: str) -> None:
+    """The name of the file tells who runs it."""
+    object.__setattr__(copy.run.config, "manager_config", name)
+    assert stack_for(copy.run.config) is ComposeStack
+
+
+@pytest.mark.parametrize(("text", "expected"), [("35s", 35), ("1m30s", 90), ("500ms", 0.5), (None, 10)])
+def test_durations(text: str | None, expected: float) -> None:
+    """Durations are read as Compose reads them; none is the usual one."""
+    assert seconds(text, 10) == expected
+
+
+@pytest.mark.parametrize(
+    "mount", ["data:/app/var/data", "data:/app/var/data:ro", {"source": "data", "target": "/app/var/data"}]
+)
+def test_mounts(mount: object) -> None:
+    """Mounts are read in their short and their long form."""
+    assert mount_of(mount) == ("data", "/app/var/data")
