@@ -124,9 +124,9 @@ def needs() -> list[Need]:
             only_for={"process_manager": ("systemd", "compose")},
         ),
         Need(
-            name="Docker",
+            name="Docker, or what DOCKER_HOST names",
             checks="all checks",
-            install="https://docs.docker.com/engine/install/, with Compose; or set DOCKER_HOST to its unix socket",
+            install="https://docs.docker.com/engine/install/",
             is_here=_has_engine,
             only_for={"process_manager": ("compose",)},
         ),
