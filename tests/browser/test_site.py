@@ -91,8 +91,12 @@ def is_local(url: str, here: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_violation_of_accessibility(browser: Browser, site: Path, name: str, scheme: str) -> None:
+def test_no_violation_of_accessibility(
+    browser: Browser, site: Path, name: str, scheme: str, pytestconfig: pytest.Config
+) -> None:
     """axe finds nothing on a page, in the light and in the dark."""
+    if not pytestconfig.option.docs_all:
+        pytest.skip("only with --docs-all")
     from axe_playwright_python.sync_playwright import Axe
 
     page = opened(browser, site, name, scheme=scheme)
