@@ -18,8 +18,11 @@ FILES_OF = {
         "deploy/reload-proxy",
     ],
     ("process_manager", "systemd"): ["deploy/run", "deploy/systemd"],
+    ("process_manager", "kubernetes"): ["deploy/kubernetes"],
     ("process_manager", "supervisor", "systemd"): ["deploy/enable"],
-    ("process_manager", "compose"): [".dockerignore", "Dockerfile", "compose.yaml", "deploy/serve"],
+    ("process_manager", "compose"): ["compose.yaml"],
+    ("process_manager", "compose", "kubernetes"): [".dockerignore", "Dockerfile", "deploy/serve"],
+    ("process_manager", "supervisor", "systemd", "compose"): ["deploy/Caddyfile", "deploy/reload"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py", "deploy/systemd/*-app.service"],
     ("app_server", "uvicorn"): [
         "deploy/systemd/*.socket",
@@ -140,6 +143,7 @@ def main() -> None:
         "supervisor": "DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start",
         "systemd": "sudo deploy/enable && sudo reboot  # on the server; README.md tells how to try it here",
         "compose": "docker compose up --build --detach",
+        "kubernetes": "kubectl apply -k deploy/kubernetes/overlays/production  # README.md tells what comes before",
     }
     print(f"""
 Your project is in {Path.cwd()}. Next:

@@ -12,6 +12,7 @@ import pytest
 from pytest_deploycheck import checks
 from pytest_deploycheck.check import Check, Concept, check_of
 from pytest_deploycheck.own_checks import OwnModule
+from pytest_deploycheck.stacks.declared import Declared
 
 # Fixtures that wait until no experiment runs any more.
 NEED_QUIET = frozenset({"quiet_stack", "saturation", "overload"})
@@ -33,19 +34,23 @@ class CheckFile(pytest.File):
     """Stands at the project's ``pyproject.toml`` and yields the modules of checks: one per concept, and own ones."""
 
     own: list[OwnModule]
+    declared: Declared | None
 
     @classmethod
-    def at(cls, parent: pytest.Collector, path: Path, own: list[OwnModule]) -> CheckFile:
+    def at(
+        cls, parent: pytest.Collector, path: Path, own: list[OwnModule], declared: Declared | None
+    ) -> CheckFile:
         """Make the collector; its node id is ``deploycheck`` whatever the invocation folder is."""
         made = cls.from_parent(parent, path=path, nodeid=ROOT_ID)
-        made.own = own
+        made.own, made.declared = own, declared
         return made
 
     def collect(self) -> Iterator[CheckModule]:
         """Yield a module for each concept, and those of own checks."""
         for concept in Concept:
+            module = importlib.import_module(f"{checks.__name__}.{concept.slug}")
             yield CheckModule.of(
-                self, importlib.import_module(f"{checks.__name__}.{concept.slug}"), concept.slug
+                self, self.declared.instead_of(module) if self.declared else module, concept.slug
             )
         for own in self.own:
             yield CheckModule.of(self, own.module, own.name)

@@ -22,7 +22,7 @@ from pytest_deploycheck.report.delivery import Delivery
 from pytest_deploycheck.report.results import Results, attach, result_of
 from pytest_deploycheck.report.timings import Clock
 from pytest_deploycheck.stacks.protocol import Stack
-from pytest_deploycheck.stacks.selection import stack_for
+from pytest_deploycheck.stacks.selection import declared_for, stack_for
 from pytest_deploycheck.workshop import Workshop
 
 TIMINGS = "deploycheck_timings"
@@ -90,11 +90,15 @@ class DeploycheckSession:
         self.config = config
         self.settings = settings
         self.own = own
+        self.declared = declared_for(settings)
         self.anchor = collect.anchor_of(config.rootpath)
         self.workshop = Workshop(
             settings, lambda settings: config.hook.pytest_deploycheck_stack(settings=settings)
         )
         self.results = Results(settings)
+        if self.declared:
+            self.results.parts = dict(self.declared.parts)
+            self.results.relocated = self.declared.read
         self.delivery = delivery
         self.clock = Clock()
 
@@ -102,7 +106,7 @@ class DeploycheckSession:
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Put the checks where the project's ``pyproject.toml`` is."""
         if file_path == self.anchor:
-            return collect.CheckFile.at(parent, file_path, self.own)
+            return collect.CheckFile.at(parent, file_path, self.own, self.declared)
         return None
 
     @pytest.hookimpl(trylast=True)
@@ -136,6 +140,8 @@ class DeploycheckSession:
 
     def _begin(self, session: pytest.Session) -> None:
         checks = [record for item in session.items if (record := collect.record_of(item))]
+        answered = self.declared.answers if self.declared else {}
+        checks = [record for record in checks if record.id not in answered]
         if checks := [record for record in checks if not record.needs & self.settings.lacks.keys()]:
             self.workshop.begin(checks)
 

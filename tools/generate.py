@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sizing
 from markers import between, replaced
 from quizzes import quiz, read_quiz
 from steps import StepError, exit_code_of, say
@@ -186,6 +187,9 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
     labs = labs_of_the_plugin()
     page = root / "docs" / "labs.md"
     files[page] = between(page.read_text(encoding="utf-8"), "docs/labs.md", "labs", all_lists_of_labs(labs))
+    page = root / "docs" / "sizing.md"
+    sizes = sizing.table(root / "tools" / "sizing.toml")
+    files[page] = between(page.read_text(encoding="utf-8"), "docs/sizing.md", "sizing", sizes)
     for name in CHAPTERS:
         path = root / "docs" / f"{name}.md"
         of_chapter = [check for check in checks if check.concept.slug == name]

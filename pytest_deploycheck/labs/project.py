@@ -12,7 +12,11 @@ from pytest_deploycheck.reader import load
 # The first of these that is there tells the answer. The files themselves, not a note of the answers: a project may have
 # changed since it was generated.
 SIGNS = {
-    "process_manager": (("supervisor", "deploy/supervisord.conf"), ("systemd", "deploy/systemd")),
+    "process_manager": (
+        ("supervisor", "deploy/supervisord.conf"),
+        ("systemd", "deploy/systemd"),
+        ("kubernetes", "deploy/kubernetes"),
+    ),
     "https_proxy": (
         ("caddy", "deploy/Caddyfile"),
         ("nginx", "deploy/nginx.conf"),

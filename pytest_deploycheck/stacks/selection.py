@@ -1,4 +1,4 @@
-"""Which process manager runs a project: told by the file, or the folder, that describes it."""
+"""Which process manager runs a project, or is read: told by the file, or the folder, that describes it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.detection import compose as compose_files
+from pytest_deploycheck.outcome import NotVerified
+from pytest_deploycheck.stacks import kubernetes
 from pytest_deploycheck.stacks.command import CommandStack
 from pytest_deploycheck.stacks.compose import ComposeStack
+from pytest_deploycheck.stacks.declared import Declared
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.stacks.supervisor import SupervisorStack
 from pytest_deploycheck.stacks.systemd import SystemdStack
@@ -25,7 +28,18 @@ def stack_for(config: Config) -> Callable[..., Stack]:
         return CommandStack
     if re.fullmatch(compose_files.NAMES, Path(config.manager_config).name):
         return ComposeStack
+    if is_kustomization(config):
+        return _no_cluster
     return SystemdStack if has_units(config) else SupervisorStack
+
+
+def declared_for(config: Config) -> Declared | None:
+    """Return what is declared of a project that cannot run here; None where it can."""
+    return kubernetes.declared(config) if is_kustomization(config) else None
+
+
+def _no_cluster(*_: object, **__: object) -> Stack:
+    raise NotVerified("no cluster starts here: only what manifests say is read")
 
 
 def folder_for_runs(config: Config) -> Path | None:
@@ -36,6 +50,11 @@ def folder_for_runs(config: Config) -> Path | None:
 
 def has_units(config: Config) -> bool:
     """Tell whether systemd runs the project: it is described by a folder of units, or by one of them."""
-    if config.command:
+    if config.command or is_kustomization(config):
         return False
     return config.manager_config.endswith(".service") or (config.root / config.manager_config).is_dir()
+
+
+def is_kustomization(config: Config) -> bool:
+    """Tell whether Kubernetes runs the project: it is described by a folder that kubectl renders."""
+    return not config.command and kubernetes.is_kustomization(config.root / config.manager_config)

@@ -138,8 +138,10 @@ def settings(database: Database) -> Settings:
         environment="production",
         domain="testserver",
         path_prefix="",
+{%- if cookiecutter.process_manager != "kubernetes" %}
         http_port=80,
         https_port=443,
+{%- endif %}
 {%- if cookiecutter.https_proxy == "traefik" %}
         app_port=8000,
 {%- elif cookiecutter.https_proxy == "haproxy" %}
@@ -164,8 +166,8 @@ def client(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Test
     monkeypatch.chdir(PROJECT)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     app = create_app(settings)
-{%- if cookiecutter.https_proxy == "traefik" %}
-    proxy = ("127.0.0.1", 50000)  # who asks
+{%- if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager == "kubernetes" %}
+    proxy = ("{% if cookiecutter.process_manager == "kubernetes" %}10.0.0.1{% else %}127.0.0.1{% endif %}", 50000)  # who asks
     with TestClient(app, "https://testserver", raise_server_exceptions=False, headers=headers, client=proxy) as client:
 {%- else %}
     with TestClient(app, "https://testserver", headers=headers, raise_server_exceptions=False) as client:

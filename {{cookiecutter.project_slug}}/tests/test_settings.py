@@ -10,8 +10,10 @@ GOOD = {
     "ENVIRONMENT": "production",
     "DOMAIN": "notes.example.com",
     "PATH_PREFIX": "/api",
+{%- if cookiecutter.process_manager != "kubernetes" %}
     "HTTP_PORT": "80",
     "HTTPS_PORT": "443",
+{%- endif %}
 {%- if cookiecutter.https_proxy == "traefik" %}
     "APP_PORT": "8000",
 {%- elif cookiecutter.https_proxy == "haproxy" %}
@@ -71,7 +73,9 @@ def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 {%- endif %}
         ("DOMAIN", "https://notes.example.com"),
         ("ENVIRONMENT", "test"),
+{%- if cookiecutter.process_manager != "kubernetes" %}
         ("HTTPS_PORT", "65536"),
+{%- endif %}
         ("PATH_PREFIX", "/api/"),
         ("WEB_CONCURRENCY", "0"),
 {%- if cookiecutter.database == "postgresql" %}

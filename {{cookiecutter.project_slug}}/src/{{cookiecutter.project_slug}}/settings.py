@@ -11,7 +11,9 @@ from sqlalchemy.exc import ArgumentError
 from {{ cookiecutter.project_slug }} import cpus
 
 TOKEN_LENGTH = 20
+{%- if cookiecutter.process_manager != "kubernetes" %}
 Port = Annotated[int, Field(ge=1, le=65535)]
+{%- endif %}
 
 
 def _number_of_workers(value: object) -> object:
@@ -19,15 +21,17 @@ def _number_of_workers(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """One field for each line of `.env`, also for those that only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
+    """One field for each line of `.env`, also for those that only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose", "kubernetes": "the image"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     environment: Literal["development", "production"] = "production"
     domain: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
     path_prefix: str = Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+{%- if cookiecutter.process_manager != "kubernetes" %}
     http_port: Port
     https_port: Port
+{%- endif %}
 {%- if cookiecutter.https_proxy == "traefik" %}
     app_port: Port
 {%- elif cookiecutter.https_proxy == "haproxy" %}
