@@ -33,7 +33,12 @@ FILES_OF = {
     ("https_proxy", "traefik"): ["deploy/traefik.yml", "deploy/traefik-routes.yml"],
     ("https_proxy", "nginx"): ["deploy/nginx.conf", "deploy/write-nginx-conf"],
     ("https_proxy", "haproxy"): ["deploy/haproxy.cfg"],
-    ("https_proxy", "nginx", "haproxy"): ["deploy/certificates"],
+    ("https_proxy", "nginx", "traefik", "haproxy"): ["deploy/prepare-proxy"],
+    ("https_proxy", "nginx", "haproxy"): [
+        "deploy/certificates",
+        "deploy/reload-proxy",
+        "deploy/systemd/*-certificates.*",
+    ],
 }
 
 
@@ -58,11 +63,13 @@ def remove(path: Path) -> None:
 
 
 def remove_unchosen(answers: dict) -> None:
-    """Remove the files of options that were not chosen."""
+    """Remove the files of options that were not chosen; what several options need stays if one of them was."""
+    chosen, unchosen = set(), set()
     for (question, *choices), files in FILES_OF.items():
-        if answers[question] not in choices:
-            for path in [path for file in files for path in Path().glob(file)]:
-                remove(path)
+        found = chosen if answers[question] in choices else unchosen
+        found.update(path for file in files for path in Path().glob(file))
+    for path in sorted(unchosen - chosen, reverse=True):  # what is in a folder comes before it
+        remove(path)
 
 
 def resolve_plugin(answers: dict) -> None:

@@ -90,17 +90,13 @@ def _prefix(value: str, _answers: dict) -> str:
 
 
 def _proxy(value: str, answers: dict) -> str:
-    if answers["process_manager"] == "kubernetes":
-        return "" if value == "caddy" else "the cluster's gateway is the proxy: leave the first answer, caddy"
-    proven = value == "caddy" or answers["process_manager"] != "systemd"
-    return "" if proven else "with systemd only caddy has been proven, choose that, or supervisor"
+    fits = value == "caddy" or answers["process_manager"] != "kubernetes"
+    return "" if fits else "the cluster's gateway is the proxy: leave the first answer, caddy"
 
 
 def _database(value: str, answers: dict) -> str:
-    if answers["process_manager"] == "kubernetes":
-        return "" if value == "postgresql" else "each pod would have a file of its own: choose postgresql"
-    proven = value == "sqlite" or answers["process_manager"] != "systemd"
-    return "" if proven else "with systemd only sqlite has been proven, choose that, or supervisor"
+    fits = value == "postgresql" or answers["process_manager"] != "kubernetes"
+    return "" if fits else "each pod would have a file of its own: choose postgresql"
 
 
 def _python(value: str, _answers: dict) -> str:

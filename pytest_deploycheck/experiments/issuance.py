@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import psutil
 from cryptography import x509
 
 from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.experiments.renewals import PatientTraffic
 from pytest_deploycheck.outcome import Blocked
-from pytest_deploycheck.probes.processes import kill
 from pytest_deploycheck.probes.tls import trusted_certificate
 from pytest_deploycheck.probes.traffic import TimeLine
 from pytest_deploycheck.probes.wait import wait_for
@@ -90,7 +86,7 @@ def issue_and_renew(workshop: Workshop) -> Issued:
     start = start_and_watch(stack)
 
     def certificate() -> bytes | None:
-        end_sleep(stack)  # again and again: a script may be about to begin
+        stack.pass_time()  # again and again: a script may be about to begin
         return trusted_certificate(entry.https_port, domain, root=server.root)
 
     wait = partial(wait_for, certificate, every_s=0.3)
@@ -106,7 +102,7 @@ def issue_and_renew(workshop: Workshop) -> Issued:
         stack=stack,
         steps=(
             f"start with no certificate; an ACME server issues some that live {stack.certificates_live_s} s",
-            "requests meanwhile, and what waits with `sleep` waited no longer",
+            "requests meanwhile, and what waits for hours, with `sleep` or a timer, waited no longer",
         ),
         valid_s=stack.certificates_live_s,
         start=start,
@@ -127,13 +123,3 @@ def _watch_renewal(
         seen = wait(lambda now: now not in (None, first), deadline_s=left_s)
     renewed = seen not in (None, first)
     return time.monotonic() - began if renewed else None, traffic.time_line
-
-
-def end_sleep(stack: Stack) -> None:
-    """Let the time pass for scripts that look at the certificate and then ``sleep`` for hours."""
-    sleepers = []
-    for pid in stack.copy.pids():
-        with contextlib.suppress(psutil.Error):
-            if psutil.Process(pid).name() == "sleep":
-                sleepers.append(pid)
-    kill(sleepers, signal.SIGTERM)

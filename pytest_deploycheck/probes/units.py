@@ -84,6 +84,12 @@ def all_units(root: Path) -> dict[str, Unit]:
     }
 
 
+def settings_of(root: Path, suffix: str) -> dict[str, dict[tuple[str, str], list[str]]]:
+    """Return the settings of all units below ``root`` of another kind, such as ``.socket``, by their names."""
+    found = {path.name: path for folder in UNIT_FOLDERS for path in (root / folder).glob(f"*{suffix}")}
+    return {name: _read(root, name, file) for name, file in sorted(found.items())}
+
+
 def template_of(name: str) -> str:
     """Return what an instance is made from, ``worker@.service`` for ``worker@1.service``; others as they are."""
     return re.sub(r"@[^.]*\.", "@.", name)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pytest_deploycheck import databases, proxies, servers
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.probes.http import Entry, Upstream
+from pytest_deploycheck.probes.processes import kill
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.tools import require
@@ -97,6 +102,7 @@ class BaseStack:
             headers=self.config.requests.headers,
         )
         self.upstream = Upstream(moved.upstream)
+        self.app_ports = moved.app_ports
         self.certificate = moved.certificate
         self.certificates_live_s = moved.certificates_live_s
         return str(moved.command)
@@ -114,6 +120,15 @@ class BaseStack:
     def unenforced_limit(self) -> str | None:
         """Return no memory limit: whatever the manager's files declare is enforced here too."""
         return None
+
+    def pass_time(self) -> None:
+        """Let the time pass for scripts that do something and then ``sleep`` for hours."""
+        sleepers = []
+        for pid in self.copy.pids():
+            with contextlib.suppress(psutil.Error):
+                if psutil.Process(pid).name() == "sleep":
+                    sleepers.append(pid)
+        kill(sleepers, signal.SIGTERM)
 
     def part_advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended in the files of server, proxy or database."""

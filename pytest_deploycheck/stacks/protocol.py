@@ -108,6 +108,9 @@ class Stack(Protocol):
     def start_app(self) -> None:
         """Start the app through the manager and return at once."""
 
+    def pass_time(self) -> None:
+        """Let what waits for hours, to look whether the certificate has to be renewed, wait no longer."""
+
     def log_files(self) -> list[Path]:
         """Return the files that the manager and all that it runs write their logs to."""
 

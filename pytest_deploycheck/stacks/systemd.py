@@ -14,11 +14,12 @@ from pathlib import Path
 
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.probes.processes import Processes, with_descendants
-from pytest_deploycheck.probes.units import Unit, all_units, template_of
+from pytest_deploycheck.probes.units import Unit, all_units, settings_of, template_of
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.guardian import environment_of, parent_of
 from pytest_deploycheck.sandbox.machine import Machine, quoted, require_machines
+from pytest_deploycheck.sandbox.ports import LOOPBACK
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.stacks.base import LOG_WIDTH, BaseStack
@@ -60,6 +61,11 @@ class SystemdStack(BaseStack):
         services = {name: unit.commands("ExecStart") for name, unit in self._units.items()}
         commands = {name: lines[-1] for name, lines in services.items() if lines}
         app, self._proxy = self.find_parts(commands, kind="unit")
+        # What timers start is beside the deployment: when it fails, it is tried again at the next time.
+        self._timers = {
+            name: settings.get(("Timer", "Unit"), [f"{name.removesuffix('.timer')}.service"])[-1]
+            for name, settings in settings_of(self._machine.root, ".timer").items()
+        }
         # One unit, or each instance of a template.
         self._apps = [name for name in self._units if template_of(name) == template_of(app)]
         # So long a start may take in any case: a migration that takes longer must not be ended (PRE009).
@@ -96,9 +102,8 @@ class SystemdStack(BaseStack):
             if name == self._proxy:
                 words = " ".join(quoted(word.replace("$", "$$")) for word in shlex.split(moved))
                 lines += ["ExecStart=", f"ExecStart={words}"]
-            folder = self._machine.root / f"etc/systemd/system/{name}.d"
-            folder.mkdir(exist_ok=True)
-            (folder / DROP_IN).write_text("\n".join([*lines, ""]), encoding="utf-8")
+            self._write_drop_in(name, lines)
+        self._move_sockets()
         if shown := self._shown():
             names = ", ".join(map(str, shown))
             self.relocated.append(f"{names} -> to be seen by the units, in spite of PrivateTmp=")
@@ -107,12 +112,39 @@ class SystemdStack(BaseStack):
             f"project -> a copy in {self.copy.run.folder.parent}, on a machine of its own, which systemd boots",
         )
 
+    def _move_sockets(self) -> None:
+        """Let systemd open the ports at which the proxy reaches the app here."""
+        for name, settings in settings_of(self._machine.root, ".socket").items():
+            streams = settings.get(("Socket", "ListenStream"), [])
+            moved = [self._moved_port(stream) for stream in streams]
+            if moved != streams:
+                lines = ["[Socket]", "ListenStream=", *(f"ListenStream={stream}" for stream in moved)]
+                self._write_drop_in(name, lines)
+
+    def _moved_port(self, stream: str) -> str:
+        """Return a ``ListenStream=`` with the port of the sandbox, if it is one of the app's."""
+        port = stream.rpartition(":")[2]
+        return (
+            f"{LOOPBACK}:{self.app_ports[int(port)]}"
+            if port.isdigit() and int(port) in self.app_ports
+            else stream
+        )
+
+    def _write_drop_in(self, name: str, lines: Iterable[str]) -> None:
+        folder = self._machine.root / f"etc/systemd/system/{name}.d"
+        folder.mkdir(exist_ok=True)
+        (folder / DROP_IN).write_text("\n".join([*lines, ""]), encoding="utf-8")
+
     def _of_the_sandbox(self, name: str, unit: Unit) -> Iterator[str]:
         """Yield the settings that let a unit run in the sandbox, whatever it does."""
         for key in ("User", "Group"):
             if value := unit.last(key):
                 yield f"{key}="
                 self._moved(name, f"{key}={value}", "the user who runs the checks")
+        if name == self._proxy and unit.last("User"):
+            # Started by root, who runs the checks, a proxy such as nginx has to choose a user.
+            yield "CapabilityBoundingSet=CAP_SETGID CAP_SETUID"
+            yield from ("SystemCallFilter=@setuid",) if unit.last("SystemCallFilter") else ()
         if unit.last("ProtectSystem") == "strict":
             # The sandbox itself is no part of the project, which stays as read-only as it is.
             yield f"ReadWritePaths={self.copy.run.folder}"
@@ -241,12 +273,29 @@ class SystemdStack(BaseStack):
             or values["SubState"] == "auto-restart"
             or values["Result"] != "success"
             for name, values in self._properties().items()
-            if name != self._proxy
+            if name != self._proxy and name not in self._timers.values()
         )
 
     def has_given_up(self) -> bool:
         """Tell whether systemd says of one of them that it has failed, and is not to be started again."""
-        return any(values["ActiveState"] == "failed" for values in self._properties().values())
+        return any(
+            values["ActiveState"] == "failed"
+            for name, values in self._properties().items()
+            if name not in self._timers.values()
+        )
+
+    def pass_time(self) -> None:
+        """Start what timers that run would start in some hours, and at once what would be tried again later."""
+        super().pass_time()
+        timers = self._show("SubState", units=self._timers) if self._pid and self._timers else {}
+        # One that has elapsed starts nothing any more.
+        services = {self._timers[name] for name, said in timers.items() if said["SubState"] == "waiting"}
+        services |= {self._timers[name] for name, said in timers.items() if said["SubState"] == "running"}
+        for name, said in self._show(*STATE, units=services).items() if services else ():
+            if said["SubState"] == "auto-restart":
+                self._systemctl("restart", "--no-block", name)
+            elif said["ActiveState"] in ("inactive", "failed"):
+                self._systemctl("start", "--no-block", name)
 
     def state(self) -> str:
         """Return the states of all units, as ``systemctl`` says them."""

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from harness import PROGRAMS_OF
 
-from pytest_deploycheck.experiments.issuance import end_sleep
 from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.probes.tls import trusted_certificate
 from pytest_deploycheck.probes.wait import wait_for
@@ -97,7 +96,7 @@ def test_old_certificate_is_served_while_the_issuer_is_down(
         server.close()
 
         def told() -> bool:
-            end_sleep(stack)
+            stack.pass_time()
             return "connection refused" in logs(stack).lower()
 
         assert wait_for(told, bool, deadline_s=stack.certificates_live_s, every_s=0.5), logs(stack)

@@ -1,7 +1,7 @@
 """Broken HTTPS with HAProxy and certbot, and right ways of another kind."""
 
 from harness import Change, behind
-from with_certbot import CONF, HOOK, START, with_certbot
+from with_certbot import CONF, HOOK, PREPARE, with_certbot
 
 haproxy = behind("haproxy")
 
@@ -92,7 +92,7 @@ SABOTAGES = [
     ),
     haproxy(
         "the certificate that nobody trusts is made at each start",
-        START,
+        PREPARE,
         "elif [ ! -e var/tls/site.pem ]; then",
         "else",
         "TLS002",

@@ -1,7 +1,7 @@
 """Broken HTTPS with nginx and certbot, and right ways of another kind."""
 
 from harness import Change, behind
-from with_certbot import CONF, HOOK, PYPROJECT, START, with_certbot
+from with_certbot import CONF, HOOK, PREPARE, PYPROJECT, with_certbot
 
 nginx = behind("nginx")
 
@@ -109,7 +109,7 @@ SABOTAGES = [
     nginx("plain http is served, the redirect is in a comment", NGINX, REDIRECT, TO_APP, "TLS001"),
     nginx(
         "the certificate that nobody trusts is made at each start",
-        START,
+        PREPARE,
         "elif [ ! -e var/tls/fullchain.pem ]; then",
         "else",
         "TLS002",

@@ -7,12 +7,16 @@ from functools import partial
 from harness import Change, sabotage
 
 systemd = partial(sabotage, answers=(("process_manager", "systemd"),), touches=("BOOT002",))
+with_nginx = partial(
+    sabotage, answers=(("process_manager", "systemd"), ("https_proxy", "nginx")), touches=("BOOT002",)
+)
 
 APP = "deploy/systemd/notes_api-app.service"
 STEPS = "deploy/systemd/notes_api-previous-steps.service"
 PROXY = "deploy/systemd/notes_api-proxy.service"
 COMMON = "deploy/systemd/notes_api-.service.d/common.conf"
 JOURNAL = "deploy/systemd/journald@notes_api.conf"
+TIMER = "deploy/systemd/notes_api-certificates.timer"
 GUARD = "deploy/guard.py"
 GUNICORN = "deploy/gunicorn.conf.py"
 ENABLE = "deploy/enable"
@@ -108,7 +112,24 @@ SABOTAGES = [
         "RST007",
         more=(Change(file=APP, old="KillMode=mixed", new="KillMode=process"),),
     ),
+    with_nginx(
+        "systemd: the certificate's timer is not enabled",
+        ENABLE,
+        " notes_api-certificates.timer\n",
+        "\n",
+        "TLS010",
+    ),
+    with_nginx(
+        "systemd: the certificate's timer elapses once", TIMER, "OnUnitInactiveSec=12h\n", "", "TLS010"
+    ),
     # Right ways of another kind: nothing may fail.
+    with_nginx(
+        "systemd: the certificate is looked at by the calendar",
+        TIMER,
+        "OnUnitInactiveSec=12h\n",
+        "OnCalendar=*-*-* 00,12:00:00\nRandomizedDelaySec=12h\n",
+        touches=("TLS009", "TLS010"),
+    ),
     systemd(
         "systemd: as it is generated",
         APP,

@@ -125,23 +125,40 @@ def test_unbroken_project_passes_everything(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+@pytest.mark.parametrize(
+    ("server", "proxy", "database"),
+    [
+        ("gunicorn", "caddy", "sqlite"),
+        ("uvicorn", "caddy", "sqlite"),
+        ("gunicorn", "caddy", "postgresql"),
+        ("gunicorn", "nginx", "sqlite"),
+        ("uvicorn", "haproxy", "sqlite"),
+        ("uvicorn", "traefik", "sqlite"),
+    ],
+)
 def test_unbroken_units_pass_everything(
-    server: str, broken: Callable[[Sabotage], Path], verdict_of: VerdictOf, pytestconfig: pytest.Config
+    server: str,
+    proxy: str,
+    database: str,
+    broken: Callable[[Sabotage], Path],
+    verdict_of: VerdictOf,
+    pytestconfig: pytest.Config,
 ) -> None:
     """So is it when systemd boots it. That takes minutes, so by default a record runs some of the checks."""
     if not pytestconfig.option.sabotage_all and not pytestconfig.option.sabotage_full:
         pytest.skip("runs with --sabotage-all")
-    record = unbroken(server, ("process_manager", "systemd"))
+    answers = (("process_manager", "systemd"), ("https_proxy", proxy), ("database", database))
+    record = unbroken(server, *answers)
     require_programs(record)
-    project, is_right = broken(record), all_passed(elsewhere={"REP007", "RES007"})
+    elsewhere = {"RES007"} | ({"REP007"} if database == "sqlite" else set())
+    project, is_right = broken(record), all_passed(elsewhere=elsewhere)
     verdict = verdict_of(lambda: run_deploycheck(project), is_right)
     assert is_right(verdict), verdict.explain()
 
 
-def unbroken(server: str, answer: tuple[str, str]) -> Sabotage:
+def unbroken(server: str, *answers: tuple[str, str]) -> Sabotage:
     """Return a record that changes nothing."""
-    return Sabotage(id="none", changes=(), caught_by=frozenset(), server=server, answers=(answer,))
+    return Sabotage(id="none", changes=(), caught_by=frozenset(), server=server, answers=answers)
 
 
 def all_passed(*, elsewhere: set[str]) -> Callable[[Verdict], bool]:

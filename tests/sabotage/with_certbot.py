@@ -8,7 +8,7 @@ CONF = "deploy/supervisord.conf"
 GUNICORN = "deploy/gunicorn.conf.py"
 APP = "src/notes_api/application.py"
 PYPROJECT = "pyproject.toml"
-START = "deploy/start"
+PREPARE = "deploy/prepare-proxy"
 HOOK = "deploy/reload-proxy"
 CERTIFICATES = "deploy/certificates"
 

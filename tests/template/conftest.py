@@ -19,8 +19,14 @@ COMBINATIONS = [
 ]
 COMBINATIONS.append(COMBINATIONS[0] | {"database": "postgresql"})
 COMBINATIONS += [
-    {"https_proxy": "caddy", "app_server": server, "path_prefix": "", "process_manager": "systemd"}
-    for server in ("gunicorn", "uvicorn")
+    {"https_proxy": proxy, "app_server": server, "path_prefix": "", "process_manager": "systemd"}
+    for proxy, server in (
+        ("caddy", "gunicorn"),
+        ("caddy", "uvicorn"),
+        ("haproxy", "gunicorn"),
+        ("nginx", "uvicorn"),
+        ("traefik", "uvicorn"),
+    )
 ]
 
 Bake = Callable[..., Path]

@@ -120,21 +120,3 @@ def test_odd_but_right_answer_is_taken(bake: Bake, answers: dict[str, str]) -> N
     values = (project / ".env").read_text() + (project / "pyproject.toml").read_text()
     values += (project / "README.md").read_text() + (project / "src").iterdir().__next__().name
     assert all(answer in values for answer in answers.values())
-
-
-@pytest.mark.parametrize(
-    ("question", "answer"),
-    [
-        ("https_proxy", "nginx"),
-        ("https_proxy", "haproxy"),
-        ("https_proxy", "traefik"),
-        ("database", "postgresql"),
-    ],
-)
-def test_what_was_not_proven_with_systemd_is_refused(
-    bake: Bake, capfd: pytest.CaptureFixture[str], question: str, answer: str
-) -> None:
-    """Answers that are right alone, and not together, are refused with what goes together."""
-    with pytest.raises(FailedHookException):
-        bake(process_manager="systemd", **{question: answer})
-    assert f"{question} cannot be {answer!r}: with systemd only" in capfd.readouterr().err

@@ -21,10 +21,17 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=["gunicorn", "uvicorn"])
+COMBINATIONS = [
+    {"app_server": server, "https_proxy": proxy, "database": database}
+    for server, database in (("gunicorn", "postgresql"), ("uvicorn", "sqlite"))
+    for proxy in ("caddy", "haproxy", "nginx", "traefik")
+]
+
+
+@pytest.fixture(params=COMBINATIONS, ids=lambda answers: "-".join(answers.values()))
 def units(request: pytest.FixtureRequest, baked: Callable[..., Path], tmp_path: Path) -> list[Path]:
     """Install the units of a project that belongs to an ordinary user below an empty folder."""
-    project = copy_of(baked(process_manager="systemd", app_server=request.param), tmp_path / "notes_api")
+    project = copy_of(baked(process_manager="systemd", **request.param), tmp_path / "notes_api")
     shutil.chown(project / "deploy/run", ORDINARY_USER)
     folder = tmp_path / "machine/etc/systemd/system"
     folder.mkdir(parents=True)
@@ -34,7 +41,7 @@ def units(request: pytest.FixtureRequest, baked: Callable[..., Path], tmp_path: 
         check=True,
         capture_output=True,
     )
-    return sorted([*folder.glob("*.service"), *folder.glob("*.socket")])
+    return sorted(path for kind in ("service", "socket", "timer") for path in folder.glob(f"*.{kind}"))
 
 
 def test_systemd_has_nothing_to_object(units: list[Path]) -> None:
