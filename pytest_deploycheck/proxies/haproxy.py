@@ -45,7 +45,7 @@ ADVICE = {
         (
             "TLS010",
             "deploy/certificates",
-            "certbot in a loop, --deploy-hook, and /.well-known/acme-challenge/ led to it",
+            "certbot in a loop or by a timer, --deploy-hook, and /.well-known/acme-challenge/ led to it",
         ),
         ("TLS011", _FILE, "timeout tunnel of an hour, and no rule that takes Upgrade away"),
         ("TLS012", _FILE, "http-request replace-path as the app's server wants it"),

@@ -58,7 +58,7 @@ ADVICE = {
     "TLS010": Advice(
         "deploy/certificates",
         None,
-        "certbot in a loop, --deploy-hook, and /.well-known/acme-challenge/ on port 80",
+        "certbot in a loop or by a timer, --deploy-hook, and /.well-known/acme-challenge/ on port 80",
     ),
     "TLS011": Advice(
         _FILE, None, "proxy_http_version 1.1, proxy_set_header Upgrade $http_upgrade and a fitting Connection"

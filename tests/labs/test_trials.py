@@ -1,22 +1,22 @@
 """Each lab for real: red before, red with each false fix, green after."""
 
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import PROGRAMS_OF, Verdict, VerdictOf, copy_of, run_deploycheck
-from test_sabotage import quick
+from harness import Verdict, VerdictOf, copy_of, run_deploycheck
+from test_sabotage import quick, require_programs
 
 from pytest_deploycheck.check import Concept
 from pytest_deploycheck.labs.lab import Lab, all_labs
 from pytest_deploycheck.labs.project import find
-from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 
 # These run by default; with --labs-all, which runs each night, all of them do.
 FAST = ("enabled-and-wanted-by-nobody", "my-shell-had-it", "the-health-check-that-cannot-fail")
+# With --labs-all these, which fit any process manager, run on systemd too.
+ALSO_ON_SYSTEMD = ("the-health-check-that-cannot-fail", "the-note-that-comes-and-goes")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -25,25 +25,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = [
             (lab, variant)
             for lab in all_labs()
-            for variant in lab.variants or ("",)
-            if metafunc.config.option.labs_all or lab.name in FAST
+            for number, variant in enumerate(lab.variants or ("",))
+            if metafunc.config.option.labs_all or (lab.name in FAST and number == 0)
         ]
+        if metafunc.config.option.labs_all:
+            chosen += [(lab, "systemd") for lab in all_labs() if lab.name in ALSO_ON_SYSTEMD]
         names = [f"{lab.name}-{variant}".rstrip("-") for lab, variant in chosen]
         metafunc.parametrize(("lab", "variant"), chosen, ids=names)
 
 
 def answers_for(lab: Lab, variant: str) -> dict[str, str]:
     """Return answers with which the lab fits: those of a variant, else the first ones."""
-    return {question: variant if variant in wanted else wanted[0] for question, wanted in lab.needs.items()}
+    answers = {"process_manager": "systemd"} if variant == "systemd" else {}
+    needed = {question: variant if variant in wanted else wanted[0] for question, wanted in lab.needs.items()}
+    return answers | needed
 
 
 @pytest.fixture
 def unbroken(baked: Callable[..., Path], lab: Lab, variant: str) -> Path:
     """Return a project that the lab fits."""
     answers = answers_for(lab, variant)
-    for program in PROGRAMS_OF.get(answers.get("https_proxy", ""), ()):
-        if not shutil.which(program, path=SYSTEM_PATH):
-            pytest.skip(f"apt-get install {program}")
+    require_programs(answers.items())
     return baked(**answers)
 
 
