@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_deploycheck.outcome import NotVerified
-from pytest_deploycheck.probes.units import all_units, template_of
+from pytest_deploycheck.probes.units import all_units, settings_of, template_of
 from pytest_deploycheck.sandbox import machine
 from pytest_deploycheck.stacks.selection import folder_for_runs, has_units
 from pytest_deploycheck.stacks.systemd import CONSOLE_LINE
@@ -43,6 +43,15 @@ def test_instances_are_found_by_their_links(tmp_path: Path) -> None:
         (wants / f"a@{number}.service").symlink_to("/etc/systemd/system/a@.service")
     assert list(all_units(tmp_path)) == ["a@1.service", "a@2.service"]
     assert {template_of(name) for name in all_units(tmp_path)} == {"a@.service"}
+
+
+def test_sockets_are_read_with_their_drop_ins(tmp_path: Path) -> None:
+    """An empty value forgets those before it, in units of each kind."""
+    write(tmp_path, "a.socket", "[Socket]\nListenStream=127.0.0.1:8000\n")
+    write(tmp_path, "a.socket.d/zz.conf", "[Socket]\nListenStream=\nListenStream=127.0.0.1:9000\n")
+    write(tmp_path, "a.timer", "[Timer]\nUnit=b.service\n")
+    assert settings_of(tmp_path, ".socket") == {"a.socket": {("Socket", "ListenStream"): ["127.0.0.1:9000"]}}
+    assert settings_of(tmp_path, ".timer") == {"a.timer": {("Timer", "Unit"): ["b.service"]}}
 
 
 @pytest.mark.parametrize(
