@@ -120,6 +120,7 @@ class SystemdStack(BaseStack):
             if moved != streams:
                 lines = ["[Socket]", "ListenStream=", *(f"ListenStream={stream}" for stream in moved)]
                 self._write_drop_in(name, lines)
+                self._moved(name, " ".join(streams), " ".join(moved))
 
     def _moved_port(self, stream: str) -> str:
         """Return a ``ListenStream=`` with the port of the sandbox, if it is one of the app's."""
@@ -143,6 +144,7 @@ class SystemdStack(BaseStack):
                 self._moved(name, f"{key}={value}", "the user who runs the checks")
         if name == self._proxy and unit.last("User"):
             # Started by root, who runs the checks, a proxy such as nginx has to choose a user.
+            self._moved(name, "what it may do", "also choose its user, for here root starts it")
             yield "CapabilityBoundingSet=CAP_SETGID CAP_SETUID"
             yield from ("SystemCallFilter=@setuid",) if unit.last("SystemCallFilter") else ()
         if unit.last("ProtectSystem") == "strict":
@@ -289,8 +291,9 @@ class SystemdStack(BaseStack):
         super().pass_time()
         timers = self._show("SubState", units=self._timers) if self._pid and self._timers else {}
         # One that has elapsed starts nothing any more.
-        services = {self._timers[name] for name, said in timers.items() if said["SubState"] == "waiting"}
-        services |= {self._timers[name] for name, said in timers.items() if said["SubState"] == "running"}
+        services = {
+            self._timers[name] for name, said in timers.items() if said["SubState"] in ("waiting", "running")
+        }
         for name, said in self._show(*STATE, units=services).items() if services else ():
             if said["SubState"] == "auto-restart":
                 self._systemctl("restart", "--no-block", name)
