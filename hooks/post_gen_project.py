@@ -15,11 +15,10 @@ FILES_OF = {
         "deploy/start",
         "deploy/supervisord.conf",
         "deploy/unit.service",
-        "deploy/reload-proxy",
     ],
     ("process_manager", "systemd"): ["deploy/run", "deploy/systemd"],
     ("process_manager", "kubernetes"): ["deploy/kubernetes"],
-    ("process_manager", "supervisor", "systemd"): ["deploy/enable"],
+    ("process_manager", "supervisor", "systemd"): ["deploy/reload-proxy", "deploy/enable"],
     ("process_manager", "compose"): ["compose.yaml"],
     ("process_manager", "compose", "kubernetes"): [".dockerignore", "Dockerfile", "deploy/serve"],
     ("process_manager", "supervisor", "systemd", "compose"): ["deploy/Caddyfile", "deploy/reload"],
@@ -36,7 +35,6 @@ FILES_OF = {
     ("https_proxy", "nginx", "traefik", "haproxy"): ["deploy/prepare-proxy"],
     ("https_proxy", "nginx", "haproxy"): [
         "deploy/certificates",
-        "deploy/reload-proxy",
         "deploy/systemd/*-certificates.*",
     ],
 }
@@ -63,13 +61,14 @@ def remove(path: Path) -> None:
 
 
 def remove_unchosen(answers: dict) -> None:
-    """Remove the files of options that were not chosen; what several options need stays if one of them was."""
-    chosen, unchosen = set(), set()
+    """Remove the files of options that were not chosen."""
     for (question, *choices), files in FILES_OF.items():
-        found = chosen if answers[question] in choices else unchosen
-        found.update(path for file in files for path in Path().glob(file))
-    for path in sorted(unchosen - chosen, reverse=True):  # what is in a folder comes before it
-        remove(path)
+        if answers[question] not in choices:
+            for path in [path for file in files for path in Path().glob(file)]:
+                remove(path)
+    # systemd itself lets them read their files anew.
+    if answers["process_manager"] == "systemd" and answers["https_proxy"] in ("caddy", "traefik"):
+        remove(Path("deploy/reload-proxy"))
 
 
 def resolve_plugin(answers: dict) -> None:
