@@ -10,6 +10,7 @@ class Need(enum.Enum):
 
     PROXY = "a proxy that can be run here"
     MANAGER = "whoever starts the app again"
+    START = "how the manager itself is started"
     LOOP = "whoever starts it again and again"
     REPLACEMENT = "whoever replaces a process that serves"
     LOGS = "whoever keeps what the app prints"

@@ -94,7 +94,7 @@ def _document(root: Path) -> dict[str, Any]:
 
 
 def _read_command_alone(table: dict[str, Any], root: Path, project: str) -> Config:
-    """Read the settings of a project of which no manager can be run: what the table does not say is detected.
+    """Read the settings of a project of which no manager runs app and proxy: what the table does not say is detected.
 
     Raises:
         ConfigError: there is no server to run, or a setting is wrong.
@@ -116,7 +116,10 @@ def _read_command_alone(table: dict[str, Any], root: Path, project: str) -> Conf
         requests |= stated_requests
         table = {**table, "requests": with_defaults(requests)}
     environment = {**found.defaults, **command.environment}
-    reader = _Reader({"domain": ANY_HOST, **found.table, **table}, root, environment=environment)
+    known = {"domain": ANY_HOST, **found.table, **table}
+    if managers.is_supervisors(command.found.file):
+        known["manager_config"] = command.found.file
+    reader = _Reader(known, root, environment=environment)
     config = reader.config(project)
     if "database_url" not in table:
         _refuse_fixed_database(found.settings.get("database_url"), config.database_url or "")

@@ -117,7 +117,7 @@ def check_comes_back_after_a_power_cut(experiment: PowerCut, note: Note) -> None
     expect="it goes on serving, or serves again by itself, and the manager says that all runs",
     fix="let the process manager write nothing to a terminal, and let nothing in the start command end on SIGHUP",
     experiment=cut_power,
-    needs=(Need.MANAGER,),
+    needs=(Need.MANAGER, Need.START),
 )
 def check_closing_the_terminal_does_not_stop_it(experiment: PowerCut, note: Note) -> None:
     """Run the start command in a terminal, and close the terminal."""

@@ -94,7 +94,9 @@ def _run(config: Config) -> Iterator[str]:
     values = f"the values of {config.env_file}" + ("" if exists else " (which does not exist)")
     yield f"  {command.before + ' && ' if command.before else ''}{command.line}"
     yield f"  from {command.found.where}, in {folder}; no variables but {values}, and PATH"
-    if command.runner:
+    if config.manager_config:
+        yield f"  under its manager: {command.runner}"
+    elif command.runner:
         yield f"  not run: {command.runner}"
     else:
         yield "  no file names a process manager: that nobody starts it again is what the checks will see"

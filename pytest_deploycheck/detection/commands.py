@@ -77,8 +77,8 @@ def _procfile(files: ProjectFiles) -> Iterator[ServerCommand]:
 
 
 def _units(files: ProjectFiles) -> Iterator[ServerCommand]:
-    """Yield the server of a systemd unit or of a Supervisor program that no stack of their own can run."""
-    for file in files.named(r".+\.service|.*supervisor.*\.(conf|ini)"):
+    """Yield the server of a systemd unit or of a Supervisor program without a proxy beside it."""
+    for file in files.named(r".+\.service|.*supervisor[^/]*\.(conf|ini)"):
         section = ""
         for number, text in files.lines(file):
             line = text.strip()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_deploycheck.check import COURSE_URL
-from pytest_deploycheck.detection import Detected
+from pytest_deploycheck.detection import Detected, managers
 from pytest_deploycheck.detection.finding import ServerCommand
 from pytest_deploycheck.need import Need
 
@@ -20,7 +20,7 @@ LEARN = f"{COURSE_URL}/your-project"
 def lacks(
     found: Detected, command: ServerCommand, requests: Mapping[str, Any], table: Mapping[str, Any]
 ) -> dict[Need, str]:
-    """Return what is missing where the server's own command is all that runs.
+    """Return what is missing where the server's own command, or Supervisor with it alone, is all that runs.
 
     The rule: a manager or a proxy that a file of the project names, or that may stand in front of it, is not judged,
     for it does not run here. Where no file names a manager the command is all there is: that nobody starts it again
@@ -33,6 +33,26 @@ def _lacks(
     found: Detected, command: ServerCommand, requests: Mapping[str, Any], table: Mapping[str, Any]
 ) -> Iterator[tuple[Need, str]]:
     yield Need.PROXY, _proxy(found)
+    if not managers.is_supervisors(command.found.file):
+        yield from _of_a_manager(command)
+    elif "start" not in table:
+        yield Need.START, "no file says how Supervisor itself is started: name it as [tool.deploycheck] start"
+    if "ready" not in requests:
+        yield Need.READINESS, NO_READINESS
+    workers = found.settings.get("workers")
+    if workers and "workers" not in found.table and "workers" not in table:
+        yield (
+            Need.WORKERS,
+            f"{workers.where} computes the number of workers ({workers.value}): state it as [tool.deploycheck] workers",
+        )
+    if found.migrations and found.migrations.value == "django":
+        yield (
+            Need.MIGRATIONS,
+            f"{found.migrations.where}: Django's migrations are not watched by this version, only Alembic's",
+        )
+
+
+def _of_a_manager(command: ServerCommand) -> Iterator[tuple[Need, str]]:
     keeper = command.runner or "whatever starts the command"
     yield Need.LOGS, f"{keeper} keeps what the app prints, and does not run here: {LEARN}/#manager"
     if command.runner:
@@ -47,19 +67,6 @@ def _lacks(
         yield (
             Need.LOOP,
             "nobody starts the command again (see RST002), so there is no loop that could be bounded",
-        )
-    if "ready" not in requests:
-        yield Need.READINESS, NO_READINESS
-    workers = found.settings.get("workers")
-    if workers and "workers" not in found.table and "workers" not in table:
-        yield (
-            Need.WORKERS,
-            f"{workers.where} computes the number of workers ({workers.value}): state it as [tool.deploycheck] workers",
-        )
-    if found.migrations and found.migrations.value == "django":
-        yield (
-            Need.MIGRATIONS,
-            f"{found.migrations.where}: Django's migrations are not watched by this version, only Alembic's",
         )
 
 

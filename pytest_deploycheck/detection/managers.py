@@ -15,7 +15,8 @@ _PROXY = re.compile(
 def find(root: Path) -> str | None:
     """Return the first of the usual files that runs a proxy too; None where there is none.
 
-    The others are no stack: their proxy runs elsewhere, if there is one. The app's command is run alone then.
+    The others' proxy runs elsewhere, if there is one. Supervisor runs the app without it then; of a unit of systemd the
+    command is run alone.
     """
     return next((name for name in CONFIGS if _has_proxy(root / name)), None)
 
@@ -23,6 +24,11 @@ def find(root: Path) -> str | None:
 def _has_proxy(path: Path) -> bool:
     files = sorted(path.glob("*.service")) if path.is_dir() else [path]
     return any(_PROXY.search(_text(file)) for file in files)
+
+
+def is_supervisors(file: str) -> bool:
+    """Tell whether a file of a project is Supervisor's: it is run with the app alone, if there is no proxy in it."""
+    return re.search(r"supervisor[^/]*\.(conf|ini)$", file) is not None
 
 
 def first_of(root: Path) -> str | None:

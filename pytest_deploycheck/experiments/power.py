@@ -75,8 +75,9 @@ def cut_power(workshop: Workshop) -> PowerCut:
     left = _left_behind(stack.copy)
     terminal = None
     with contextlib.suppress(NotVerified):
-        # A manager that does not run here has no terminal that could be closed.
-        terminal = None if Need.MANAGER in workshop.config.lacks else Terminal(stack.copy.log_file)
+        # A manager that does not run here, or that nobody starts by hand, has no terminal that could be closed.
+        away = {Need.MANAGER, Need.START} & workshop.config.lacks.keys()
+        terminal = None if away else Terminal(stack.copy.log_file)
     start = start_and_watch(stack, terminal=terminal)
     hangup = _close(start, terminal) if terminal and start.served else None
     if not start.served or (hangup and not (hangup.serves and hangup.running)):

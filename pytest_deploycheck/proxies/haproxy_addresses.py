@@ -109,7 +109,7 @@ def inside(path: str, copy: ProjectCopy) -> str:
     """Return a path that HAProxy writes to, moved into the sandbox if it is not in the project."""
     if not path.startswith("/") or Path(path).is_relative_to(copy.root) or path.startswith("/dev/"):
         return path
-    target = copy.run.folder / "outside" / path.lstrip("/")
+    target = copy.outside / path.lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     return str(target)
 

@@ -44,7 +44,7 @@ def keep_inside(main: list[Directive], http: list[Directive], prefix: Path, copy
         prefix: where its relative paths begin.
         copy: the project's copy.
     """
-    outside = copy.run.folder / "outside"
+    outside = copy.outside
     outside.mkdir(exist_ok=True)
     moved = [
         *(line for item in walk(main) if (line := _moved(item, outside, prefix, copy))),

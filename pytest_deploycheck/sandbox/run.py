@@ -177,6 +177,11 @@ class ProjectCopy:
         """What the start command and the manager print."""
         return self.root.with_suffix(".log")
 
+    @property
+    def outside(self) -> Path:
+        """Where files are that the project has outside of its folder, at absolute paths."""
+        return self.root.with_suffix(".outside")
+
     def pids(self) -> set[int]:
         """Return all live processes that were started from this copy, wherever they hang in the process tree."""
         return guardian.tagged_pids(self.tag)

@@ -15,11 +15,15 @@ import psutil
 from pytest_deploycheck import databases, proxies, servers
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.config import Config
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.probes.http import Entry, Upstream
 from pytest_deploycheck.probes.processes import kill
+from pytest_deploycheck.proxies import none
 from pytest_deploycheck.proxies.protocol import Acme
+from pytest_deploycheck.sandbox.ports import LOOPBACK
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.tools import require
+from pytest_deploycheck.servers.other import OtherServer
 from pytest_deploycheck.stacks.protocol import StackError
 
 LOG_WIDTH = 200
@@ -43,7 +47,7 @@ class BaseStack:
         self._acme = acme
         self.relocated: list[str] = []
         self.typed: list[str] = []
-        self.folders: tuple[Path, ...] = (copy.root, copy.run.folder / "outside")
+        self.folders: tuple[Path, ...] = (copy.root, copy.outside)
         self.log_keeper: str | None = None
         self.database = databases.find(self.config)
         self.environment = {**self.database.relocate(copy), **(extra or {})}
@@ -53,16 +57,20 @@ class BaseStack:
         """The project's settings."""
         return self.copy.run.config
 
-    def find_parts(self, commands: Mapping[str, str], *, kind: str) -> tuple[str, str]:
-        """Return the names of the programs that are the app and the proxy.
+    def find_parts(self, commands: Mapping[str, str], *, kind: str) -> tuple[str, str | None]:
+        """Return the names of the programs that are the app and the proxy; None for a proxy that the project lacks.
 
         Args:
             commands: the command line of each program.
             kind: what the manager calls a program, for the message.
         """
-        app, self.server = self._find("app", servers.MODULES, commands, kind)
+        app, self.server = self._find("app", self._servers(), commands, kind)
         require(self.server.NAME, self.copy.root / ".venv", install=f"pip install {self.server.NAME}")
-        proxy, self.proxy = self._find("proxy", (*self.config.more_proxies, *proxies.MODULES), commands, kind)
+        proxy: str | None = None
+        self.proxy: Any = none
+        if Need.PROXY not in self.config.lacks:
+            known = (*self.config.more_proxies, *proxies.MODULES)
+            proxy, self.proxy = self._find("proxy", known, commands, kind)
         self.parts = {
             "manager": self.NAME,
             "proxy": self.proxy.NAME,
@@ -70,6 +78,11 @@ class BaseStack:
             "database": self.database.NAME,
         }
         return app, proxy
+
+    def _servers(self) -> tuple[Any, ...]:
+        """Return the servers that an app may run on, and the one that detection has found."""
+        words = self.config.command.words if self.config.command else None
+        return (*servers.MODULES, *([OtherServer(words.server)] if words else []))
 
     def _find(
         self, what: str, modules: tuple[Any, ...], commands: Mapping[str, str], kind: str
@@ -106,6 +119,23 @@ class BaseStack:
         self.certificate = moved.certificate
         self.certificates_live_s = moved.certificates_live_s
         return str(moved.command)
+
+    def relocate_alone(self, wanted: int | None) -> None:
+        """Give an app without a proxy a free port on a loopback address, whatever it asks for."""
+        here = self.copy.run.ports.take()
+        self.environment["DEPLOYCHECK_PORTS"] = f"{wanted or '*'}={here}"
+        self.environment["DEPLOYCHECK_LOOPBACK"] = LOOPBACK
+        self.entry = Entry(
+            domain=self.config.domain,
+            http_port=here,
+            https_port=here,
+            has_tls=False,
+            prefix="",
+            headers=self.config.requests.headers,
+        )
+        self.upstream = Upstream(f"{LOOPBACK}:{here}")
+        self.certificate, self.certificates_live_s = None, 0
+        self.relocated.append(f"the app's port {wanted or '(any)'} -> {LOOPBACK}:{here}")
 
     def call(
         self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S

@@ -15,11 +15,9 @@ from dotenv import dotenv_values
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.detection.finding import ServerCommand
 from pytest_deploycheck.probes import inside
-from pytest_deploycheck.probes.http import Entry, Upstream
 from pytest_deploycheck.probes.processes import Processes, alive, kill, with_descendants
 from pytest_deploycheck.proxies import none
 from pytest_deploycheck.proxies.protocol import Acme
-from pytest_deploycheck.sandbox.ports import LOOPBACK
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH, require
@@ -75,29 +73,16 @@ class CommandStack(BaseStack):
             )
 
     def _relocate(self, port: int | None) -> None:
-        """Give the app a free port on a loopback address, whatever it asks for."""
-        here, wanted = self.copy.run.ports.take(), port or self._command.port
-        self.environment["DEPLOYCHECK_PORTS"] = f"{wanted or '*'}={here}"
-        self.environment["DEPLOYCHECK_LOOPBACK"] = LOOPBACK
-        self.entry = Entry(
-            domain=self.config.domain,
-            http_port=here,
-            https_port=here,
-            has_tls=False,
-            prefix="",
-            headers=self.config.requests.headers,
-        )
-        self.upstream = Upstream(f"{LOOPBACK}:{here}")
-        self.certificate, self.certificates_live_s = None, 0
+        """Move what only production has: folders of an image, and the port."""
         self._folder = self.copy.root / self._command.folder
         where = "the project" if self._command.folder == "." else self._command.folder
         settings = f"the values of {self.config.env_file} and PATH, no other variables"
         self.relocated += [
             f"project -> a copy in {self.copy.run.folder.parent}",
             f"{self._command.found.where}: run in {where}, with {settings}",
-            f"the app's port {wanted or '(any)'} -> {LOOPBACK}:{here}",
             *(f"{image} of the image -> {project}" for image, project in self._command.moves.items()),
         ]
+        self.relocate_alone(port or self._command.port)
         if self._command.runner:
             self.relocated.append(f"{self._command.runner} -> nobody: the command runs alone")
 

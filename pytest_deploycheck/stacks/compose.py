@@ -82,7 +82,9 @@ class ComposeStack(BaseStack):
         )
         self._services = self._read()
         commands = {name: self._command(service) for name, service in self._services.items()}
-        self._app, self._proxy = self.find_parts(commands, kind="service")
+        self._app, proxy = self.find_parts(commands, kind="service")
+        assert proxy, "a Compose file without a proxy is not run as one"
+        self._proxy = proxy
         self.start_grace_s = START_GRACE_S
         self.stop_grace_s = seconds(self._services[self._app].get("stop_grace_period"), USUAL_STOP_S)
         self._proxy_command = self.relocate_proxy(commands[self._proxy])

@@ -24,7 +24,7 @@ FOLDERS_FOR_MACHINES = (Path("/srv"), Path("/opt"))
 
 def stack_for(config: Config) -> Callable[..., Stack]:
     """Return what makes stacks of copies of the project."""
-    if config.command:
+    if not config.manager_config:
         return CommandStack
     if re.fullmatch(compose_files.NAMES, Path(config.manager_config).name):
         return ComposeStack
@@ -50,11 +50,11 @@ def folder_for_runs(config: Config) -> Path | None:
 
 def has_units(config: Config) -> bool:
     """Tell whether systemd runs the project: it is described by a folder of units, or by one of them."""
-    if config.command or is_kustomization(config):
+    if not config.manager_config or is_kustomization(config):
         return False
     return config.manager_config.endswith(".service") or (config.root / config.manager_config).is_dir()
 
 
 def is_kustomization(config: Config) -> bool:
     """Tell whether Kubernetes runs the project: it is described by a folder that kubectl renders."""
-    return not config.command and kubernetes.is_kustomization(config.root / config.manager_config)
+    return bool(config.manager_config) and kubernetes.is_kustomization(config.root / config.manager_config)

@@ -23,7 +23,7 @@ from pytest_deploycheck.sandbox.tools import require
 from pytest_deploycheck.stacks.base import BaseStack, tail
 from pytest_deploycheck.stacks.protocol import StackError
 
-PATH_KEYS = ("logfile", "pidfile", "childlogdir", "stdout_logfile", "stderr_logfile", "directory", "file")
+PATH_KEYS = ("logfile", "pidfile", "childlogdir", "stdout_logfile", "stderr_logfile", "file")
 PROGRAM = re.compile(r"(?:fcgi-)?program:(?P<name>[^:]+)")
 DEFAULT_STARTSECS = 1
 DEFAULT_STOPWAITSECS = 10
@@ -73,21 +73,38 @@ class SupervisorStack(BaseStack):
                     f"[{section}] user={self._parser.get(section, 'user')}", "the user who runs the checks"
                 )
                 self._parser.remove_option(section, "user")
+            self._project_folder(section)
             for key in PATH_KEYS:
                 value = self._parser.get(section, key, fallback="")
                 if value.startswith("/") and not value.startswith(("/dev/", here)):
-                    target = self.copy.run.folder / "outside" / value.lstrip("/")
+                    target = self.copy.outside / value.lstrip("/")
                     target.parent.mkdir(parents=True, exist_ok=True)
                     self._moved(f"[{section}] {key}={value}", "the sandbox")
                     self._parser.set(section, key, str(target))
         self._control_socket()
-        command = self.relocate_proxy(self._expand(self._get(self._proxy, "command", "")))
-        self._parser.set(self._programs[self._proxy], "command", command.replace("%", "%%"))
+        if self._proxy:
+            command = self.relocate_proxy(self._expand(self._get(self._proxy, "command", "")))
+            self._parser.set(self._programs[self._proxy], "command", command.replace("%", "%%"))
+        else:
+            words = self.config.command.words if self.config.command else None
+            self.relocate_alone(words.port if words else None)
         self.relocated.insert(
             0, f"project -> a copy in {self.copy.run.folder.parent}, run with an empty environment"
         )
         with self._file.open("w", encoding="utf-8") as file:
             self._parser.write(file)
+
+    def _project_folder(self, section: str) -> None:
+        """Run a program where the copy is, if it names the folder that the project has in production."""
+        folder = self._parser.get(section, "directory", fallback="").rstrip("/")
+        if not folder.startswith("/") or folder.startswith(str(self.copy.root)):
+            return
+        self._moved(f"[{section}] directory={folder}", "the copy")
+        for key in ("directory", "command", "environment"):
+            value = self._parser.get(section, key, fallback="")
+            moved = re.sub(rf"(?<![\w./-]){re.escape(folder)}(?=[/\s\"',]|$)", str(self.copy.root), value)
+            if value != moved:
+                self._parser.set(section, key, moved)
 
     def _moved(self, what: str, where: str) -> None:
         self.relocated.append(f"{self.config.manager_config}: {what} -> {where}")
@@ -152,7 +169,7 @@ class SupervisorStack(BaseStack):
 
     def proxy_pids(self) -> frozenset[int]:
         """Return the processes of the proxy now."""
-        return with_descendants(self._children(self._proxy))
+        return with_descendants(self._children(self._proxy)) if self._proxy else frozenset()
 
     def _children(self, program: str) -> frozenset[int]:
         return alive(info["pid"] for info in self._infos() if info["group"] == program and info["pid"])
@@ -176,7 +193,7 @@ class SupervisorStack(BaseStack):
         return not self._states(self._app).isdisjoint({"BACKOFF", "EXITED", "FATAL"})
 
     def _states(self, *programs: str) -> set[str]:
-        wanted = programs or (self._app, self._proxy)
+        wanted = programs or tuple(filter(None, (self._app, self._proxy)))
         return {info["statename"] for info in self._infos() if info["group"] in wanted}
 
     def state(self) -> str:
@@ -214,7 +231,7 @@ class SupervisorStack(BaseStack):
 
     def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
         """Return the last lines of what the start command printed, and of the logs of app and proxy, or of all."""
-        programs = (self._programs[self._app], self._programs[self._proxy])
+        programs = [self._programs[name] for name in (self._app, self._proxy) if name]
         files = self._logs(*(self._programs.values() if of_all_programs else programs))
         return self.without_root("\n".join(filter(None, (tail(file, lines) for file in files))))
 

@@ -60,7 +60,9 @@ class SystemdStack(BaseStack):
         self._units = self._installed()
         services = {name: unit.commands("ExecStart") for name, unit in self._units.items()}
         commands = {name: lines[-1] for name, lines in services.items() if lines}
-        app, self._proxy = self.find_parts(commands, kind="unit")
+        app, proxy = self.find_parts(commands, kind="unit")
+        assert proxy, "a unit without a proxy is run as a command alone"
+        self._proxy = proxy
         # What timers start is beside the deployment: when it fails, it is tried again at the next time.
         self._timers = {
             name: settings.get(("Timer", "Unit"), [f"{name.removesuffix('.timer')}.service"])[-1]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pytest_deploycheck.config import ConfigError
 from pytest_deploycheck.detection import detect
 from pytest_deploycheck.detection.words import server_words
+from pytest_deploycheck.need import Need
 from pytest_deploycheck.reader import load
 
 APP = "from fastapi import FastAPI\n\napp = FastAPI()\n"
@@ -153,12 +154,15 @@ def test_memory_is_no_database(tmp_path: Path) -> None:
 
 
 def test_supervisor_without_a_proxy(tmp_path: Path) -> None:
-    """Its program is run alone, and who starts it again is named."""
+    """Supervisor itself runs its program; who it is, is named."""
     conf = "[program:shop]\ncommand=/srv/shop/.venv/bin/uvicorn main:app --port 8000\nautorestart=true\n"
     config = load(write(tmp_path, main_dot_py=APP, supervisord_dot_conf=conf))
     assert config.command
     assert config.command.line == "uvicorn main:app --port 8000"
     assert config.command.runner == "Supervisor (supervisord.conf [program:shop])"
+    assert config.manager_config == "supervisord.conf"
+    assert Need.PROXY in config.lacks
+    assert Need.MANAGER not in config.lacks
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=60)
