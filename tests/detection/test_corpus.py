@@ -21,7 +21,11 @@ CORPUS = Path(__file__).parents[1] / "corpus"
 PROJECTS = sorted(file.stem for file in CORPUS.glob("*.toml"))
 # These are really run by default, with a few checks; the others, and all checks, with --corpus-all.
 MEASURED = ("REP003", "RES002")  # how fast the machine is decides these
-QUICK = {"starlette": "BOOT002,RST005,RST008,TLS001", "django": "BOOT002,RST005,REP001,PRE001"}
+QUICK = {
+    "starlette": "BOOT002,RST005,RST008,TLS001",
+    "supervised": "BOOT002,RST005,RST007,TLS001",
+    "django": "BOOT002,RST005,REP001,PRE001",
+}
 
 
 def expected(name: str) -> dict[str, Any]:
