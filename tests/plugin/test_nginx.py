@@ -68,7 +68,7 @@ def lines(copy: Any) -> list[str]:
 
 def test_the_file_is_rewritten_where_it_is(copy: Any) -> None:
     """What is public or reaches the app is on free ports of loopback, and nothing is written elsewhere."""
-    moved, outside = relocated(copy), copy.run.folder / "outside"
+    moved, outside = relocated(copy), copy.outside
     found = lines(copy)
     assert moved.command == f"nginx -e stderr -p {copy.root} -c {copy.root}/nginx.conf"
     for line in (

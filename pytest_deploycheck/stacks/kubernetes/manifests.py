@@ -14,10 +14,10 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pytest_deploycheck.detection.managers import RENDERERS
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.stacks.protocol import StackError
 
-RENDERERS = (("kubectl", "kustomize"), ("kustomize", "build"))
 RENDER_TIMEOUT_S = 60
 INSTALL = "install kubectl (https://kubernetes.io/docs/tasks/tools) or kustomize"
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity
