@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from pytest_deploycheck.detection import dockerfile
+from pytest_deploycheck.detection import dockerfile, managers
 from pytest_deploycheck.detection.app import App
 from pytest_deploycheck.detection.compose import find_compose_files, read_compose
 from pytest_deploycheck.detection.files import ProjectFiles
@@ -78,7 +78,7 @@ def _procfile(files: ProjectFiles) -> Iterator[ServerCommand]:
 
 def _units(files: ProjectFiles) -> Iterator[ServerCommand]:
     """Yield the server of a systemd unit or of a Supervisor program without a proxy beside it."""
-    for file in files.named(r".+\.service|.*supervisor[^/]*\.(conf|ini)"):
+    for file in files.named(rf".+\.service|{managers.SUPERVISOR}"):
         section = ""
         for number, text in files.lines(file):
             line = text.strip()

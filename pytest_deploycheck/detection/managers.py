@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 UNITS = "deploy/systemd"
+# How a file of Supervisor's is named.
+SUPERVISOR = r".*supervisor.*\.(conf|ini)"
 # What renders the manifests of Kubernetes: a program, and the word that tells it to.
 RENDERERS = (("kubectl", "kustomize"), ("kustomize", "build"))
 CONFIGS = ("deploy/supervisord.conf", "supervisord.conf", "etc/supervisord.conf", UNITS)
@@ -30,7 +32,7 @@ def _has_proxy(path: Path) -> bool:
 
 def is_supervisors(file: str) -> bool:
     """Tell whether a file of a project is Supervisor's: it is run with the app alone, if there is no proxy in it."""
-    return re.search(r"supervisor[^/]*\.(conf|ini)$", file) is not None
+    return re.fullmatch(SUPERVISOR, PurePosixPath(file).name, re.IGNORECASE) is not None
 
 
 def first_of(root: Path) -> str | None:
