@@ -63,8 +63,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# Of about a hundred runs.
-SECOND_TRIES_ALLOWED = 5
+SECOND_TRIES_ALLOWED = 3
 
 
 @pytest.fixture
