@@ -15,5 +15,6 @@ class Need(enum.Enum):
     REPLACEMENT = "whoever replaces a process that serves"
     LOGS = "whoever keeps what the app prints"
     READINESS = "a route that says when the app is ready"
+    METRICS = "a route that shows the app's metrics"
     WORKERS = "the number of workers"
     MIGRATIONS = "migrations that can be watched"

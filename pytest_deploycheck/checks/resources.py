@@ -57,6 +57,7 @@ EARLY_S = 1.0
     "and counters never fall, whichever worker is asked",
     fix="let each worker answer for all of them (prometheus_client: PROMETHEUS_MULTIPROC_DIR), and show CPU "
     "seconds and resident memory of each worker with its pid as a label",
+    needs=(Need.METRICS,),
 )
 def check_utilization_can_be_seen(stack: Stack, note: Note) -> None:
     """Send requests, and compare the app's metrics, from each worker, with what was sent and with the kernel's."""

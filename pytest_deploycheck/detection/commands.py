@@ -73,6 +73,8 @@ def _procfile(files: ProjectFiles) -> Iterator[ServerCommand]:
                     runner=PLATFORM,
                     before=release,
                     port=USUAL_PORT,
+                    # https://devcenter.heroku.com/articles/dyno-shutdown-behavior; foreman and honcho do so too.
+                    stops_all=True,
                 )
 
 
@@ -90,6 +92,7 @@ def _units(files: ProjectFiles) -> Iterator[ServerCommand]:
                     line=_without_folder(found[1]),
                     is_shell=False,
                     found=Finding(kind="command", value=found[1], file=file, line=number),
+                    stops_all=file.endswith(".service"),  # KillMode=control-group is systemd's default
                     runner=f"{'systemd' if file.endswith('.service') else 'Supervisor'} ({file} [{section}])",
                 )
 

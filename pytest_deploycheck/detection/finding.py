@@ -45,6 +45,7 @@ class ServerCommand:
         moves: folders of an image, each with the one of the project that is copied there.
         server_line: the line that names the server, where the command is a script that runs it.
         before: what the runner runs before it.
+        stops_all: whether the runner sends SIGTERM to all processes, and not only to the first one.
     """
 
     line: str
@@ -57,6 +58,7 @@ class ServerCommand:
     moves: dict[str, str] = field(default_factory=dict)
     server_line: str = ""
     before: str = ""
+    stops_all: bool = False
 
     @property
     def words(self) -> ServerWords | None:

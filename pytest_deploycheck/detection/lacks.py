@@ -14,6 +14,10 @@ NO_READINESS = (
     "no route was found that says when the app is ready, such as /health/ready or /readyz: add one, and name it as "
     "[tool.deploycheck.requests] ready"
 )
+NO_METRICS = (
+    "no route was found that shows metrics: what a platform or an agent sees of the app cannot be seen here. "
+    "Add /metrics, and name it as [tool.deploycheck.requests] metrics"
+)
 LEARN = f"{COURSE_URL}/your-project"
 
 
@@ -39,6 +43,8 @@ def _lacks(
         yield Need.START, "no file says how Supervisor itself is started: name it as [tool.deploycheck] start"
     if "ready" not in requests:
         yield Need.READINESS, NO_READINESS
+    if "metrics" not in requests:
+        yield Need.METRICS, NO_METRICS
     workers = found.settings.get("workers")
     if workers and "workers" not in found.table and "workers" not in table:
         yield (

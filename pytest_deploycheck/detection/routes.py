@@ -89,14 +89,10 @@ def _included_under(files: ProjectFiles, file: str) -> str | None:
 
 def _paths(files: ProjectFiles, file: str) -> Iterator[tuple[str, int]]:
     tree = files.tree(file)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Call) and name_of(decorator.func) in ASK and decorator.args:
-                    path = literal(decorator.args[0])
-                    if isinstance(path, str):
-                        yield path, node.lineno
+    yield from _decorated(tree)
     for name, call in calls(tree):
+        if name == "expose" and "Instrumentator(" in files.text(file):  # prometheus-fastapi-instrumentator
+            yield str(literal(keyword(call, "endpoint")) or "/metrics"), call.lineno
         path = literal(call.args[0]) if call.args else None
         if not isinstance(path, str):
             continue
@@ -108,3 +104,14 @@ def _paths(files: ProjectFiles, file: str) -> Iterator[tuple[str, int]]:
                 yield f"/{path}", call.lineno
         elif name == "mount" and METRICS.fullmatch(path):
             yield f"{path.rstrip('/')}/", call.lineno
+
+
+def _decorated(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield the paths of functions with a decorator such as ``@app.get("/")``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Call) and name_of(decorator.func) in ASK and decorator.args:
+                    path = literal(decorator.args[0])
+                    if isinstance(path, str):
+                        yield path, node.lineno

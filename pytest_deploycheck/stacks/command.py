@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -16,6 +15,7 @@ from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.detection.finding import ServerCommand
 from pytest_deploycheck.probes import inside
 from pytest_deploycheck.probes.processes import Processes, alive, kill, with_descendants
+from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies import none
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.run import ProjectCopy
@@ -167,17 +167,22 @@ class CommandStack(BaseStack):
         return f"the command ended {said}, and nobody starts it again"
 
     def stop_app(self) -> None:
-        """Send SIGTERM to the command's process, and SIGKILL to all that is left after the grace time."""
+        """Send SIGTERM as the runner does, to all or to the first process, and SIGKILL after the grace time."""
         if self._process is None:
             return
-        everything = with_descendants({self._process.pid})
-        kill({self._process.pid}, signal.SIGTERM)
-        try:
-            self._process.wait(timeout=self.stop_grace_s)
-        except subprocess.TimeoutExpired:
+        first = {self._process.pid}
+        everything = with_descendants(first)
+        told = everything if self._command.stops_all else first
+        kill(told, signal.SIGTERM)
+        if wait_for(lambda: self._living(told), lambda left: not left, deadline_s=self.stop_grace_s):
             kill(everything)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=self.stop_grace_s)
+            wait_for(lambda: self._living(told), lambda left: not left, deadline_s=self.stop_grace_s)
+
+    def _living(self, pids: Iterable[int]) -> frozenset[int]:
+        """Return those of the processes that run; the command's own is reaped when it has ended."""
+        assert self._process
+        self._process.poll()
+        return alive(pids)
 
     def start_app(self) -> None:
         """Run the command again."""

@@ -196,3 +196,14 @@ def test_no_file_breaks_detection(tmp_path_factory: pytest.TempPathFactory, text
     folder = tmp_path_factory.mktemp("any")
     (folder / name).write_text(text, encoding="utf-8")
     detect(folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [("expose(app)", "/metrics"), ('expose(app, endpoint="/api/metrics")', "/api/metrics")],
+)
+def test_metrics_of_the_usual_package(line: str, path: str, tmp_path: Path) -> None:
+    """prometheus-fastapi-instrumentator adds a route that no decorator shows."""
+    write(tmp_path, main_dot_py=f"{APP}Instrumentator().instrument(app).{line}\n")
+    assert detect(tmp_path).settings["requests.metrics"].value == path
+    assert Need.METRICS not in load(tmp_path).lacks
