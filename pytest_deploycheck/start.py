@@ -12,6 +12,7 @@ from pytest_deploycheck.charts import NOT_UP, RequestChart, around
 from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes.http import Answer
 from pytest_deploycheck.sandbox.ports import holder, listener
+from pytest_deploycheck.sandbox.run import last_error
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.stacks.protocol import Stack
 
@@ -20,6 +21,8 @@ START_DEADLINE_S = 45.0
 READY_DEADLINE_S = 8.0
 # What ends must be back within so long, or within five times the cold start on this machine.
 RECOVERY_DEADLINE_S = 12.0
+# Where the last error is looked for: below it servers write more than a message has room for.
+LOG_LINES = 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,17 @@ class Start:
         """How long to wait for this stack to recover: slow machines get more time, in seconds."""
         return max(RECOVERY_DEADLINE_S, 5 * (self.ready_s or 0))
 
+    def must_serve(self) -> Start:
+        """Return this start, for what rests on a stack that serves.
+
+        Raises:
+            Blocked: it did not come to be ready, which is what BOOT002 and PRE001 are about.
+        """
+        if self.served:
+            return self
+        checks = "BOOT002, PRE001" if self.stack.config.database_url else "BOOT002"
+        raise Blocked(f"the stack does not serve (see {checks}): {self.describe()}")
+
     @property
     def charts(self) -> list[RequestChart]:
         """What was asked, from the start command on."""
@@ -70,13 +84,11 @@ class Start:
         """Say what happened, for a message."""
         if self.served:
             return f"alive after {self.alive_s:.1f} s, ready after {self.ready_s:.1f} s"
-        end = (
-            f"; the start command ended with status {self.exit_status}"
-            if self.exit_status is not None
-            else ""
-        )
+        state = self.stack.state()
+        told = self.exit_status is None or f"with status {self.exit_status}" in state
+        end = "" if told else f"; the start command ended with status {self.exit_status}"
         alive = "never answered" if self.alive_s is None else "alive, but never ready"
-        return f"{alive}{end}; {self.stack.state()}\n{self.log}"
+        return f"{alive}{end}; {state}\n{self.log}"
 
 
 def start_and_watch(
@@ -118,7 +130,7 @@ def start_and_watch(
         version_when_alive=version_alive,
         version_when_ready=version_ready,
         exit_status=process.poll(),
-        log=stack.log_tail(),
+        log=_log(stack) if ready_s is None else stack.log_tail(),
         asked=asked,
     )
 
@@ -135,6 +147,13 @@ def _ask(stack: Stack, path: str, asked: defaultdict[str, list[Answer]]) -> bool
 def _has_ended(stack: Stack, exit_status: int | None) -> bool:
     """Tell whether nothing more can come; a start command may leave the stack in the background and exit with 0."""
     return exit_status is not None and (exit_status != 0 or not stack.copy.pids())
+
+
+def _log(stack: Stack) -> str:
+    """Return the last lines of the logs, and before them the last error, if there is one further up."""
+    last = stack.log_tail()
+    error = last_error(stack.log_tail(LOG_LINES))
+    return last if not error or error in last else f"{error}\n{last}"
 
 
 def _version(stack: Stack) -> str | None:

@@ -83,8 +83,7 @@ class SteadyStack:
     def _steady(self) -> Stack:
         if isinstance(self.first_start, StackError):
             raise Blocked(f"the stack cannot be run (see BOOT002): {self.first_start}")
-        if not self.first_start.served:
-            raise Blocked(f"the stack does not serve (see BOOT002, PRE001): {self.first_start.describe()}")
+        self.first_start.must_serve()
         if self._usual_workers is None:
             self._settle(self.first_start.stack)
         elif self.current is None or not self._comes_back():

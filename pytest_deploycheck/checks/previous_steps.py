@@ -10,7 +10,6 @@ from pytest_deploycheck.experiments.kills import Killed, kill_server, kill_worke
 from pytest_deploycheck.experiments.migrations import Migrations, upgrade_runs, walk_migrations
 from pytest_deploycheck.experiments.releases import start_broken_release
 from pytest_deploycheck.experiments.replicas import Rescaled, one_more_worker
-from pytest_deploycheck.experiments.starts import served
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
 from pytest_deploycheck.stacks.protocol import Stack, StackError
@@ -64,7 +63,7 @@ def _alive(workshop: Workshop) -> Start:
 def check_previous_steps_run_once(workshop: Workshop, stack: Stack, first_start: Start, note: Note) -> None:
     """Count the runs of `alembic upgrade` from the start command until all workers serve."""
     workshop.result_of(walk_migrations)
-    start = served(first_start)
+    start = first_start.must_serve()
     copy = start.stack.copy
     workers = copy.events.named("worker")[: stack.config.workers]
     until = max([start.began + (start.ready_s or 0), *(event.t for event in workers)])

@@ -11,7 +11,6 @@ from pytest_deploycheck.experiments.migrations import walk_migrations
 from pytest_deploycheck.experiments.power import PowerCut, cut_power
 from pytest_deploycheck.experiments.starts import (
     BadSettings,
-    served,
     start_with_a_shell,
     start_with_bad_settings,
 )
@@ -164,7 +163,7 @@ def check_bad_setting_stops_the_start(experiment: BadSettings, note: Note) -> No
 )
 def check_not_ready_before_it_is(workshop: Workshop, stack: Stack, first_start: Start, note: Note) -> None:
     """Poll readiness from the start on; then note the revision before the last one in the database."""
-    start = served(first_start)
+    start = first_start.must_serve()
     assert start.ready_s is not None
     note.measured(ready_s=round(start.ready_s, 2))
     assert start.read_when_ready in range(200, 300), (

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pytest_deploycheck.charts import BarChart
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.experiments.late import LateDatabase, start_before_database
-from pytest_deploycheck.experiments.starts import served
 from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.processes import Processes, alive, kill
 from pytest_deploycheck.probes.wait import wait_for
@@ -61,7 +60,7 @@ def hang_workers(workshop: Workshop) -> Hung:
     late: LateDatabase | None = workshop.found_by(start_before_database)
     start = late.start if late and late.start.served else start_and_watch(workshop.stack())
     try:
-        return _hang(served(start))
+        return _hang(start.must_serve())
     finally:
         end(start.stack)
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pytest_deploycheck.experiments import Lane, lane
-from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.sandbox.env_file import set_value
 from pytest_deploycheck.stacks.protocol import Stack
@@ -21,17 +20,6 @@ LOG_LINES = 400
 TAIL_LINES = 4
 MISSING_MODULE = "deploycheck_missing"
 OF_A_SHELL = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
-
-
-def served(start: Start) -> Start:
-    """Return a start that came to be ready.
-
-    Raises:
-        Blocked: it did not, which is what BOOT002 and PRE001 are about.
-    """
-    if not start.served:
-        raise Blocked(f"the stack does not serve (see BOOT002, PRE001): {start.describe()}")
-    return start
 
 
 def start_with_a_shell(workshop: Workshop) -> Start:

@@ -69,7 +69,9 @@ class Run:
         root = self.folder / str(next(self._numbers))
         with self._open():
             copy_project(self.config.root, root, env_file=self.config.env_file)
-        return ProjectCopy(run=self, root=root)
+        copy = ProjectCopy(run=self, root=root)
+        copy.runtime.mkdir(mode=0o700)
+        return copy
 
     def popen(self, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a process, detached from the terminal; it is reaped at the end of the run."""
@@ -161,8 +163,13 @@ class Finished:
     @property
     def reason(self) -> str:
         """The line that names an exception, where there is one; else the last line."""
-        errors = re.findall(r"^[\w.]+(?:Error|Exception|Exit): .*", self.output, re.MULTILINE)
-        return errors[-1] if errors else self.tail(1)
+        return last_error(self.output) or self.tail(1)
+
+
+def last_error(text: str) -> str | None:
+    """Return the line that names the last exception of a log or an output."""
+    errors = re.findall(r"^[\w.]+(?:Error|Exception|Exit): .*", text, re.MULTILINE)
+    return errors[-1] if errors else None
 
 
 @dataclass(frozen=True)
@@ -181,6 +188,11 @@ class ProjectCopy:
     def outside(self) -> Path:
         """Where files are that the project has outside of its folder, at absolute paths."""
         return self.root.with_suffix(".outside")
+
+    @property
+    def runtime(self) -> Path:
+        """Where its processes may put sockets and the like, instead of into the user's own such folder."""
+        return self.root.with_suffix(".runtime")
 
     def pids(self) -> set[int]:
         """Return all live processes that were started from this copy, wherever they hang in the process tree."""
@@ -203,6 +215,8 @@ class ProjectCopy:
         moved = ":".join(f"{original}={self.root}" for original in sorted(originals))
         return {
             name: value,
+            # Gunicorn has a socket there, or else in the user's home, where that of another one may be.
+            "XDG_RUNTIME_DIR": str(self.runtime),
             "PYTHONPATH": str(Path(inside.__file__).parent),
             "DEPLOYCHECK_EVENTS": str(self.events.file),
             "DEPLOYCHECK_MOVED": moved,

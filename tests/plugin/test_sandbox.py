@@ -37,6 +37,18 @@ def test_what_is_started_heeds_signals_that_the_testers_shell_ignores(baked: Cal
         signal.signal(signal.SIGHUP, before)
 
 
+def test_sockets_of_other_programs_are_not_replaced(baked: Callable[..., Path]) -> None:
+    """Each copy has a private folder for what Gunicorn otherwise puts into the user's home, also beside another one."""
+    run = Run(load(baked(app_server="gunicorn")))
+    try:
+        ask = "-c 'from gunicorn.config import Config; print(Config().control_socket)'"
+        sockets = [run.copy().call(f".venv/bin/python {ask}").output.strip() for _ in range(2)]
+        assert sockets[0] != sockets[1]
+        assert all(Path(socket).is_relative_to(run.folder) for socket in sockets)
+    finally:
+        run.close()
+
+
 def test_links_are_not_followed_to_the_users_own_files(tmp_path: Path) -> None:
     """A virtual environment or an environment file may be a link to somewhere else."""
     project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
