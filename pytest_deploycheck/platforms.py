@@ -13,8 +13,13 @@ INSTEAD = {
 
 
 def is_supported() -> bool:
-    """Tell whether this is Linux."""
+    """Tell whether this is Linux, where stacks can be watched."""
     return sys.platform.startswith("linux")
+
+
+def can_read_manifests() -> bool:
+    """Tell whether at least what is declared can be read here: macOS has all modules that the plugin imports."""
+    return sys.platform != "win32"
 
 
 def refusal(asked_for: str) -> str:

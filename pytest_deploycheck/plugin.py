@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.deploycheck or asked_by_id:
         from pytest_deploycheck import platforms
 
-        if not platforms.is_supported():
+        if not platforms.can_read_manifests():
             raise pytest.UsageError(platforms.refusal("--deploycheck"))
         pytest.register_assert_rewrite("pytest_deploycheck.checks")  # before anything imports them
         from pytest_deploycheck.session import start_session

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_deploycheck import collect, databases, distribution, fixtures, own_checks
+from pytest_deploycheck import collect, databases, distribution, fixtures, own_checks, platforms
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.config import Config, ConfigError
 from pytest_deploycheck.outcome import NotVerified
@@ -38,7 +38,9 @@ def start_session(config: pytest.Config) -> None:
         settings = load(config.rootpath)
         databases.find(settings).verify()
         own = own_checks.load(config.rootpath)
+        _refuse_other_systems(settings)
     except ConfigError as error:
+        _refuse_other_systems(None)
         raise pytest.UsageError(f"deploycheck: {error}{_rootdir_hint(config)}") from None
     settings = replace(settings, more_proxies=_proxies_of_others(config, settings))
     if config.hook.pytest_deploycheck_stack(settings=settings):
@@ -51,6 +53,12 @@ def start_session(config: pytest.Config) -> None:
     config.pluginmanager.register(session, "deploycheck-session")
     config.pluginmanager.register(fixtures, "deploycheck-fixtures")
     collect.add_checks(config)
+
+
+def _refuse_other_systems(settings: Config | None) -> None:
+    """Refuse a project that has to run, where nothing can be watched."""
+    if not platforms.is_supported() and (settings is None or declared_for(settings) is None):
+        raise pytest.UsageError(platforms.refusal("--deploycheck"))
 
 
 def _rootdir_hint(config: pytest.Config) -> str:
@@ -142,7 +150,8 @@ class DeploycheckSession:
         checks = [record for item in session.items if (record := collect.record_of(item))]
         answered = self.declared.answers if self.declared else {}
         checks = [record for record in checks if record.id not in answered]
-        if checks := [record for record in checks if not record.needs & self.settings.lacks.keys()]:
+        checks = [record for record in checks if not record.needs & self.settings.lacks.keys()]
+        if checks and platforms.is_supported():
             self.workshop.begin(checks)
 
     @pytest.hookimpl(tryfirst=True)

@@ -8,11 +8,12 @@ from concurrent.futures import Future
 from functools import cached_property
 from typing import Any
 
+from pytest_deploycheck import platforms
 from pytest_deploycheck.check import Check
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.experiments import Lane, lane_of
 from pytest_deploycheck.lanes import LaneThread
-from pytest_deploycheck.outcome import Blocked
+from pytest_deploycheck.outcome import Blocked, NotVerified
 from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
@@ -161,7 +162,13 @@ class Workshop:
 
     @cached_property
     def run(self) -> Run:
-        """The run, made when the first stack is."""
+        """The run, made when the first stack is.
+
+        Raises:
+            NotVerified: nothing can be run on this system.
+        """
+        if not platforms.is_supported():
+            raise NotVerified(platforms.refusal("this check"))
         return Run(self.config, parent=folder_for_runs(self.config))
 
     def stack(

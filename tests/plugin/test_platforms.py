@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,7 @@ PROJECT = {
 }
 # What this Python itself and libraries need is imported before.
 DISGUISE = """
-import asyncio, subprocess, sys, sysconfig
+import asyncio, subprocess, sys, sysconfig, urllib.request
 import psutil, pytest
 import pytest_deploycheck.commands
 sysconfig.get_config_vars()
@@ -38,9 +41,10 @@ SYSTEMS = {"win32": ("Windows", ONLY_ON_UNIX), "darwin": ("macOS", ()), "freebsd
 
 
 def run(code: str, system: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest or the command in a small project as if on another system."""
-    for name, text in PROJECT.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    """Run pytest or the command as if on another system: in this project, or in a small one that is written first."""
+    if not (folder / "pyproject.toml").exists():
+        for name, text in PROJECT.items():
+            (folder / name).write_text(text, encoding="utf-8")
     _, missing = SYSTEMS[system]
     filled = code.format(platform=system, missing=missing, arguments=list(arguments))
     command = [sys.executable, "-c", filled]
@@ -55,6 +59,24 @@ def test_the_checks_are_refused_in_one_line(system: str, tmp_path: Path) -> None
     assert line.startswith(f"ERROR: --deploycheck needs Linux, and this is {SYSTEMS[system][0]}: ")
     assert "/platforms/" in line
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.skipif(
+    not shutil.which("kubectl"), reason="install kubectl: https://kubernetes.io/docs/tasks/tools"
+)
+def test_manifests_are_read_on_macos(baked: Callable[..., Path], tmp_path: Path) -> None:
+    """What is only declared can be read there; what has to run is not verified, and says why."""
+    project = baked(process_manager="kubernetes", database="postgresql")
+    report = f"--deploycheck-report={tmp_path}"
+    early = (
+        "-Wignore::pytest.PytestAssertRewriteWarning"  # the disguise needs a module of the plugin's before
+    )
+    run(PYTEST, "darwin", project, "-p", "no:cacheprovider", early, "--deploycheck", report, "pyproject.toml")
+    checks = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["checks"]
+    passed = [check for check in checks if check["status"] == "passed"]
+    assert len(passed) > 20
+    assert {check["evidence"] for check in passed} == {"declared"}
+    assert {check["status"] for check in checks} == {"passed", "not_verified", "not_applicable"}
 
 
 def test_own_tests_run_without_the_flag(tmp_path: Path) -> None:
