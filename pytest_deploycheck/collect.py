@@ -72,6 +72,10 @@ class CheckModule(pytest.Module):
     def _getobj(self) -> ModuleType:
         return self.imported
 
+    def collect(self) -> list[pytest.Item | pytest.Collector]:
+        """Return the checks in the order of their IDs, whichever part of a package they come from."""
+        return sorted(super().collect(), key=lambda item: record.id if (record := record_of(item)) else "")
+
     def funcnamefilter(self, name: str) -> bool:
         """Take functions named ``check_…``."""
         return name.startswith("check_")
@@ -81,7 +85,7 @@ class CheckModule(pytest.Module):
         return False
 
 
-def record_of(item: pytest.Item) -> Check | None:
+def record_of(item: pytest.Item | pytest.Collector) -> Check | None:
     """Return the check that an item runs, None for the project's own tests."""
     return check_of(getattr(item, "function", None))
 
