@@ -32,7 +32,8 @@ LEAKS = 200
 LEAKS_AT_ONCE = 5
 # A worker that is asked to go is there for some time: at this pace that fills a small part of the limit.
 LEAK_EVERY_S = 0.2
-LEAK_DEADLINE_S = 45.0
+# So long, or so many times as long as an app that ended may take to be back: replacing is slow on a busy machine.
+LEAK_DEADLINE_S, LEAK_RECOVERIES = 45.0, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +244,8 @@ def leak(workshop: Workshop) -> Leaked:
 
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic, stack.entry.client() as client:
         traffic.wait_for_good(10)
-        wait_for(lambda: leak_some(client), bool, deadline_s=LEAK_DEADLINE_S, every_s=LEAK_EVERY_S)
+        deadline_s = max(LEAK_DEADLINE_S, LEAK_RECOVERIES * workshop.for_leaks.patience_s)
+        wait_for(lambda: leak_some(client), bool, deadline_s=deadline_s, every_s=LEAK_EVERY_S)
         after = wait_for(
             look,
             lambda now: len(now.workers - shut_down()) >= len(before.workers),
