@@ -18,9 +18,16 @@ FILES_OF = {
     ],
     ("process_manager", "systemd"): ["deploy/run", "deploy/systemd"],
     ("process_manager", "kubernetes"): ["deploy/kubernetes"],
+    ("process_manager", "cloud"): [
+        "deploy/cloud",
+        "fly.toml",
+        "render.yaml",
+        "src/*/edge.py",
+        "tests/test_edge.py",
+    ],
     ("process_manager", "supervisor", "systemd"): ["deploy/reload-proxy", "deploy/enable"],
     ("process_manager", "compose"): ["compose.yaml"],
-    ("process_manager", "compose", "kubernetes"): [".dockerignore", "Dockerfile", "deploy/serve"],
+    ("process_manager", "compose", "kubernetes", "cloud"): [".dockerignore", "Dockerfile", "deploy/serve"],
     ("process_manager", "supervisor", "systemd", "compose"): ["deploy/Caddyfile", "deploy/reload"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py", "deploy/systemd/*-app.service"],
     ("app_server", "uvicorn"): [
@@ -149,6 +156,7 @@ def main() -> None:
         "supervisor": "DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start",
         "systemd": "sudo deploy/enable && sudo reboot  # on the server; README.md tells how to try it here",
         "compose": "docker compose up --build --detach",
+        "cloud": "fly launch --no-deploy && fly deploy  # README.md has the other platforms, and what comes before",
         "kubernetes": "kubectl apply -k deploy/kubernetes/overlays/production  # README.md tells what comes before",
     }
     print(f"""

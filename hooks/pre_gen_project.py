@@ -83,20 +83,34 @@ def _memory(value: str, answers: dict) -> str:
     )
 
 
-def _prefix(value: str, _answers: dict) -> str:
+def _prefix(value: str, answers: dict) -> str:
+    if value and answers["process_manager"] == "cloud":
+        return "a platform gives the app a domain of its own: leave it empty"
     if re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*", value):
         return ""
     return "leave it empty, or write it with a slash in front and none at the end, such as /api"
 
 
 def _proxy(value: str, answers: dict) -> str:
-    fits = value == "caddy" or answers["process_manager"] != "kubernetes"
-    return "" if fits else "the cluster's gateway is the proxy: leave the first answer, caddy"
+    owner = {"kubernetes": "cluster's gateway", "cloud": "platform's edge"}.get(answers["process_manager"])
+    return "" if value == "caddy" or not owner else f"the {owner} is the proxy: leave the first answer, caddy"
+
+
+def _server(value: str, answers: dict) -> str:
+    fits = value == "gunicorn" or answers["process_manager"] != "cloud"
+    return (
+        ""
+        if fits
+        else "not every platform replaces a process that hangs, Gunicorn does: leave the first answer, gunicorn"
+    )
 
 
 def _database(value: str, answers: dict) -> str:
-    fits = value == "postgresql" or answers["process_manager"] != "kubernetes"
-    return "" if fits else "each pod would have a file of its own: choose postgresql"
+    lost = {
+        "kubernetes": "each pod would have a file of its own",
+        "cloud": "a container's disk is read-only, and goes with it",
+    }.get(answers["process_manager"])
+    return "" if value == "postgresql" or not lost else f"{lost}: choose postgresql"
 
 
 def _python(value: str, _answers: dict) -> str:
@@ -125,6 +139,7 @@ CHECKS = {
     "path_prefix": _prefix,
     "python_version": _python,
     "https_proxy": _proxy,
+    "app_server": _server,
     "database": _database,
     "plugin_requirement": _requirement,
 }

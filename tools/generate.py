@@ -83,6 +83,24 @@ def list_of_labs(labs: Iterable[Lab]) -> str:
     return "\n".join(lines)
 
 
+def list_of_keepers(checks: Iterable[Check]) -> str:
+    """Return a table of who answers each check of a project for platforms, and why nobody does."""
+    from pytest_deploycheck.stacks.cloud.answers import NOT_NEEDED, REASONS, Keeper, keeper_of
+    from pytest_deploycheck.stacks.cloud.promises import PROMISES
+
+    lines = ["| Answer | Checks |", "|---|---|"]
+    by_keeper = {keeper: [check for check in checks if keeper_of(check.id) is keeper] for keeper in Keeper}
+    for keeper, kept in by_keeper.items():
+        links = " ".join(f"[{check.id}]({check.concept.slug}.md#{check.id})" for check in kept)
+        lines.append(f"| {keeper} | {links} |")
+    lines += ["", "What is read in the platforms' files:", "", "| Check | What is read |", "|---|---|"]
+    lines += [f"| {check.id} | {PROMISES[check.id][0]} |" for check in checks if check.id in PROMISES]
+    lines += ["", "Why others have no answer:", "", "| Check | Reason |", "|---|---|"]
+    reasons = {**REASONS, **NOT_NEEDED}
+    lines += [f"| {check.id} | {reasons[check.id]} |" for check in checks if check.id in reasons]
+    return "\n".join(lines)
+
+
 def all_lists_of_labs(labs: Sequence[Lab]) -> str:
     """Return a heading and a table for each concept."""
     parts = []
@@ -190,6 +208,10 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
     page = root / "docs" / "sizing.md"
     sizes = sizing.table(root / "tools" / "sizing.toml")
     files[page] = between(page.read_text(encoding="utf-8"), "docs/sizing.md", "sizing", sizes)
+    page = root / "docs" / "cloud.md"
+    files[page] = between(
+        page.read_text(encoding="utf-8"), "docs/cloud.md", "keepers", list_of_keepers(checks)
+    )
     for name in CHAPTERS:
         path = root / "docs" / f"{name}.md"
         of_chapter = [check for check in checks if check.concept.slug == name]

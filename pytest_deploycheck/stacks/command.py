@@ -98,7 +98,10 @@ class CommandStack(BaseStack):
         environment = {**self._settings(), **self.environment, **(extra or {})}
         try:
             self._process = self.copy.spawn(
-                command or self._line(), environment, folder=self._folder, terminal=terminal
+                command or line_of(self._command, self.copy.root),
+                environment,
+                folder=self._folder,
+                terminal=terminal,
             )
         except OSError as error:
             raise StackError(
@@ -108,7 +111,10 @@ class CommandStack(BaseStack):
 
     def _settings(self) -> dict[str, str]:
         """Return what the runner gives the command: the image's and service's variables, then the file's values."""
-        moved = {name: self._moved(value) for name, value in self._command.environment.items()}
+        root = self.copy.root
+        moved = {
+            name: in_copy(value, self._command, root) for name, value in self._command.environment.items()
+        }
         file = self.copy.root / self.config.env_file
         read = dotenv_values(file, encoding="utf-8") if file.is_file() else {}
         values = {**moved, **{name: value or "" for name, value in read.items()}}
@@ -116,20 +122,6 @@ class CommandStack(BaseStack):
         probe = str(Path(inside.__file__).parent)
         paths = [probe, *filter(None, [values.get("PYTHONPATH", "")])]
         return {**values, "PATH": f"{scripts}:{SYSTEM_PATH}", "PYTHONPATH": ":".join(paths)}
-
-    def _line(self) -> str:
-        line = self._moved(self._command.line)
-        if self._command.before:
-            return shlex.join(["/bin/sh", "-c", f"{self._command.before} && exec {line}"])
-        return shlex.join(["/bin/sh", "-c", line]) if self._command.is_shell else line
-
-    def _moved(self, text: str) -> str:
-        """Replace folders of the image by those of the copy."""
-        for image, project in sorted(self._command.moves.items(), key=lambda pair: -len(pair[0])):
-            if image != "/":
-                here = str(self.copy.root / project)
-                text = re.sub(rf"(?<![\w./-]){re.escape(image)}(?=[/\s\"':]|$)", here, text)
-        return text
 
     def processes(self) -> Processes:
         """Return the processes of the app now."""
@@ -200,6 +192,22 @@ class CommandStack(BaseStack):
         """Return where a failed check is usually mended: at the command, if anywhere that is known."""
         found = self._command.found
         return [Advice(found.file, found.line, ADVICE[check_id])] if check_id in ADVICE else []
+
+
+def line_of(command: ServerCommand, root: Path) -> str:
+    """Return a command as it is run in a copy, with a shell where it needs one."""
+    line = in_copy(command.line, command, root)
+    if command.before:
+        return shlex.join(["/bin/sh", "-c", f"{command.before} && exec {line}"])
+    return shlex.join(["/bin/sh", "-c", line]) if command.is_shell else line
+
+
+def in_copy(text: str, command: ServerCommand, root: Path) -> str:
+    """Replace folders of the image by those of the copy."""
+    for image, project in sorted(command.moves.items(), key=lambda pair: -len(pair[0])):
+        if image != "/":
+            text = re.sub(rf"(?<![\w./-]){re.escape(image)}(?=[/\s\"':]|$)", str(root / project), text)
+    return text
 
 
 def _package(server: str) -> str:

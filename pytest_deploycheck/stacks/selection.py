@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.detection import compose as compose_files
 from pytest_deploycheck.outcome import NotVerified
-from pytest_deploycheck.stacks import kubernetes
+from pytest_deploycheck.stacks import cloud, kubernetes
 from pytest_deploycheck.stacks.command import CommandStack
 from pytest_deploycheck.stacks.compose import ComposeStack
 from pytest_deploycheck.stacks.declared import Declared
@@ -30,12 +30,16 @@ def stack_for(config: Config) -> Callable[..., Stack]:
         return ComposeStack
     if is_kustomization(config):
         return _no_cluster
+    if cloud.is_contract(config.manager_config):
+        return cloud.CloudStack
     return SystemdStack if has_units(config) else SupervisorStack
 
 
 def declared_for(config: Config) -> Declared | None:
-    """Return what is declared of a project that cannot run here; None where it can."""
-    return kubernetes.declared(config) if is_kustomization(config) else None
+    """Return what is declared of a project of which all or a part cannot run here; None where all can."""
+    if is_kustomization(config):
+        return kubernetes.declared(config)
+    return cloud.declared(config) if cloud.is_contract(config.manager_config) else None
 
 
 def _no_cluster(*_: object, **__: object) -> Stack:

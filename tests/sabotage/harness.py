@@ -26,8 +26,9 @@ PROGRAMS_OF = {
     "nginx": ("nginx", "certbot"),
     "haproxy": ("haproxy", "certbot"),
     "systemd": ("systemd-nspawn",),
+    "cloud": ("unshare",),
 }
-PACKAGE_OF = {"systemd-nspawn": "systemd-container"}
+PACKAGE_OF = {"systemd-nspawn": "systemd-container", "unshare": "util-linux"}
 # The end of what Gunicorn's settings do in each new worker.
 FORKED = "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
 SECOND_TRY = "second try, after the first one said"

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
+import cloud
 import enclosure
 import haproxy
 import https
@@ -45,6 +46,7 @@ MODULES = (
     traefik,
     haproxy,
     systemd,
+    cloud,
 )
 RECORDS = [record for module in MODULES for record in module.SABOTAGES]
 HOME = {record.id: module.__name__ for module in MODULES for record in module.SABOTAGES}
@@ -57,8 +59,8 @@ def require_programs(answers: Iterable[tuple[str, str]], caught_by: Container[st
     for program in (*wanted, *(("pebble",) if "TLS010" in caught_by else ())):
         if not shutil.which(program, path=SYSTEM_PATH):
             pytest.skip(f"apt-get install {PACKAGE_OF.get(program, program)}")
-    if "systemd-nspawn" in wanted and os.geteuid() != 0:
-        pytest.skip("only root can boot systemd")
+    if {"systemd-nspawn", "unshare"} & set(wanted) and os.geteuid() != 0:
+        pytest.skip("only root can boot systemd, and make namespaces")
 
 
 def proofs() -> list[Sabotage]:

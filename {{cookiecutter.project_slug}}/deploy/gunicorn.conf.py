@@ -39,10 +39,20 @@ root_path = os.environ["PATH_PREFIX"]
 # deploy/guard.py replaces a worker that hangs (RST004); this is for one that hangs before it serves. More than
 # graceful_timeout, for a worker that finishes its requests does not answer its parent.
 timeout = 30
+{%- if cookiecutter.process_manager == "cloud" %}
+# After a stop, requests in flight get so long to finish: less than stop_grace_s in deploy/cloud/contract.toml (RST008).
+graceful_timeout = 8
+{%- else %}
 # After a stop, requests in flight get so long to finish (RST008).
 graceful_timeout = 25
+{%- endif %}
+{%- if cookiecutter.process_manager == "cloud" %}
 
-# {{ {"supervisor": "supervisorctl", "systemd": "systemctl"}.get(cookiecutter.process_manager, "The container engine") }} is the way to control it.
+# The app itself decides whose X-Forwarded-* it believes (TLS006).
+forwarded_allow_ips = ""
+{%- endif %}
+
+# {{ {"supervisor": "supervisorctl", "systemd": "systemctl", "cloud": "The platform"}.get(cookiecutter.process_manager, "The container engine") }} is the way to control it.
 control_socket_disable = True
 
 

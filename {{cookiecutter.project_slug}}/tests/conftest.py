@@ -138,7 +138,7 @@ def settings(database: Database) -> Settings:
         environment="production",
         domain="testserver",
         path_prefix="",
-{%- if cookiecutter.process_manager != "kubernetes" %}
+{%- if cookiecutter.process_manager not in ("kubernetes", "cloud") %}
         http_port=80,
         https_port=443,
 {%- endif %}
@@ -156,6 +156,10 @@ def settings(database: Database) -> Settings:
 {%- endif %}
         web_concurrency=1,
         memory_limit_mb=100,
+{%- if cookiecutter.process_manager == "cloud" %}
+        platform_networks="10.0.0.0/8",
+        client_header="x-forwarded-for",
+{%- endif %}
         log_level="INFO",
     )
 
@@ -166,8 +170,8 @@ def client(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Test
     monkeypatch.chdir(PROJECT)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     app = create_app(settings)
-{%- if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager == "kubernetes" %}
-    proxy = ("{% if cookiecutter.process_manager == "kubernetes" %}10.0.0.1{% else %}127.0.0.1{% endif %}", 50000)  # who asks
+{%- if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager in ("kubernetes", "cloud") %}
+    proxy = ("{% if cookiecutter.process_manager in ("kubernetes", "cloud") %}10.0.0.1{% else %}127.0.0.1{% endif %}", 50000)  # who asks
     with TestClient(app, "https://testserver", raise_server_exceptions=False, headers=headers, client=proxy) as client:
 {%- else %}
     with TestClient(app, "https://testserver", headers=headers, raise_server_exceptions=False) as client:

@@ -10,7 +10,7 @@ GOOD = {
     "ENVIRONMENT": "production",
     "DOMAIN": "notes.example.com",
     "PATH_PREFIX": "/api",
-{%- if cookiecutter.process_manager != "kubernetes" %}
+{%- if cookiecutter.process_manager not in ("kubernetes", "cloud") %}
     "HTTP_PORT": "80",
     "HTTPS_PORT": "443",
 {%- endif %}
@@ -28,6 +28,10 @@ GOOD = {
 {%- endif %}
     "WEB_CONCURRENCY": "2",
     "MEMORY_LIMIT_MB": "512",
+{%- if cookiecutter.process_manager == "cloud" %}
+    "PLATFORM_NETWORKS": "10.0.0.0/8",
+    "CLIENT_HEADER": "x-forwarded-for",
+{%- endif %}
 }
 
 
@@ -73,7 +77,7 @@ def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 {%- endif %}
         ("DOMAIN", "https://notes.example.com"),
         ("ENVIRONMENT", "test"),
-{%- if cookiecutter.process_manager != "kubernetes" %}
+{%- if cookiecutter.process_manager not in ("kubernetes", "cloud") %}
         ("HTTPS_PORT", "65536"),
 {%- endif %}
         ("PATH_PREFIX", "/api/"),

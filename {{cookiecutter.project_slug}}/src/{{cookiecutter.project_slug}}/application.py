@@ -14,6 +14,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from {{ cookiecutter.project_slug }} import health, metrics, notes
 from {{ cookiecutter.project_slug }}.database import create_engine
+{%- if cookiecutter.process_manager == "cloud" %}
+from {{ cookiecutter.project_slug }}.edge import ClientHeaderMiddleware, EdgeMiddleware
+{%- endif %}
 from {{ cookiecutter.project_slug }}.heartbeat import beating
 from {{ cookiecutter.project_slug }}.observation import ObservationMiddleware
 from {{ cookiecutter.project_slug }}.overload import OverloadMiddleware
@@ -75,7 +78,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(metrics.router)
     app.add_middleware(OverloadMiddleware)
     app.add_middleware(ObservationMiddleware)
-{%- if cookiecutter.process_manager == "kubernetes" %}
+{%- if cookiecutter.process_manager == "cloud" %}
+    app.add_middleware(EdgeMiddleware)
+    # Of X-Forwarded-For the last address counts that is not the platform's own: what its edge has added, not what a
+    # client has written before it. Who is not in the platform's networks is not believed at all (TLS005 TLS006).
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.platform_networks)
+    # Added last, so it is outermost.
+    app.add_middleware(ClientHeaderMiddleware, name=settings.client_header)
+{%- elif cookiecutter.process_manager == "kubernetes" %}
     # Added last, so it is outermost. Of X-Forwarded-For the last address counts that is none of these: what a gateway
     # has added, not what a client has written before it (TLS005 TLS006).
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=CLUSTER)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from {{ cookiecutter.project_slug }} import cpus
 
 TOKEN_LENGTH = 20
-{%- if cookiecutter.process_manager != "kubernetes" %}
+{%- if cookiecutter.process_manager not in ("kubernetes", "cloud") %}
 Port = Annotated[int, Field(ge=1, le=65535)]
 {%- endif %}
 
@@ -21,14 +21,14 @@ def _number_of_workers(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """One field for each line of `.env`, also for those that only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose", "kubernetes": "the image"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
+    """One field for each line of `.env`, also for those that only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose", "kubernetes": "the image", "cloud": "the image"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     environment: Literal["development", "production"] = "production"
     domain: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
     path_prefix: str = Field(pattern=r"^(/[A-Za-z0-9._~-]+)*$")
-{%- if cookiecutter.process_manager != "kubernetes" %}
+{%- if cookiecutter.process_manager not in ("kubernetes", "cloud") %}
     http_port: Port
     https_port: Port
 {%- endif %}
@@ -44,6 +44,10 @@ class Settings(BaseSettings):
 {%- endif %}
     web_concurrency: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=256)]
     memory_limit_mb: int = Field(ge=1)
+{%- if cookiecutter.process_manager == "cloud" %}
+    platform_networks: str = Field(min_length=1)
+    client_header: str = Field(pattern=r"^[A-Za-z0-9-]+$")
+{%- endif %}
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("api_token")
