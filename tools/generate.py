@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import course
 import sizing
 from markers import between, replaced
 from quizzes import quiz, read_quiz
@@ -76,10 +77,11 @@ def with_list(readme: str, checks: Iterable[Check]) -> str:
 
 def list_of_labs(labs: Iterable[Lab]) -> str:
     """Return a table of labs."""
-    lines = ["| Lab | Name | Minutes | Fits projects with |", "|---|---|---|---|"]
+    lines = ["| Lab | Name | Minutes | Path | Fits projects with |", "|---|---|---|---|---|"]
     for lab in labs:
         needs = "; ".join(" or ".join(wanted) for wanted in lab.needs.values()) or "any answers"
-        lines.append(f"| {lab.title} | `{lab.name}` | {lab.minutes} | {needs} |")
+        path = "core" if lab.core else "further practice"
+        lines.append(f"| {lab.title} | `{lab.name}` | {lab.minutes} | {path} | {needs} |")
     return "\n".join(lines)
 
 
@@ -107,8 +109,7 @@ def all_lists_of_labs(labs: Sequence[Lab]) -> str:
     for concept in dict.fromkeys(lab.concept for lab in labs):
         table = list_of_labs(lab for lab in labs if lab.concept is concept)
         parts.append(f"### {concept.title}\n\nChapter: [{concept.title}]({concept.slug}.md)\n\n{table}")
-    minutes = sum(lab.minutes for lab in labs)
-    sum_of_all = f"{len(labs)} labs, {minutes // 60} hours and {minutes % 60} minutes."
+    sum_of_all = f"{len(labs)} labs, {course.in_hours(sum(lab.minutes for lab in labs))}."
     return "\n" + "\n\n".join([sum_of_all, *parts]) + "\n"
 
 
@@ -162,7 +163,7 @@ def problems_of(name: str, chapter: str, checks: Iterable[Check]) -> list[str]:
 
 def with_labs(labs: Iterable[Lab], name: str, text: str) -> str:
     """Return a chapter with the list of the labs that it leads to."""
-    table = list_of_labs(lab for lab in labs if (lab.page or lab.concept.slug) == name)
+    table = list_of_labs(lab for lab in labs if lab.chapter == name)
     return between(text, f"docs/{name}.md", "labs", f"\n{table}\n")
 
 
@@ -223,6 +224,12 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
         files[path] = with_data(root, path, files.get(path, text))
         if any(lab.page == path.stem for lab in labs):
             files[path] = with_labs(labs, path.stem, files[path])
+    chapters = course.read_course(root, labs)
+    page = root / "docs" / "index.md"
+    files[page] = between(files[page], "docs/index.md", "course", course.overview(chapters))
+    for chapter in chapters:
+        page = root / "docs" / f"{chapter.name}.md"
+        files[page] = between(files[page], f"docs/{page.name}", "minutes", chapter.line)
     schema = "report.schema.json"
     files[root / "docs" / schema] = (root / "pytest_deploycheck/report" / schema).read_text(encoding="utf-8")
     return files, problems

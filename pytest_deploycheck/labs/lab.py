@@ -30,6 +30,7 @@ class Lab:
         concept: what it teaches.
         page: the page of the course that leads to it; the chapter of its concept if it is empty.
         minutes: how long it takes somebody who has read the chapter.
+        core: whether it is on the course's core path; the others are further practice.
         needs: the template's questions, and for each the answers with one of which the fault can be had.
         red: the IDs of the checks that fail until it is mended.
         also: further checks that ``check`` runs, which a false fix breaks.
@@ -53,11 +54,17 @@ class Lab:
     false_fixes: Mapping[str, str]
     victory: str
     page: str = ""
+    core: bool = False
 
     @property
     def name(self) -> str:
         """How it is called on the command line."""
         return self.folder.name
+
+    @property
+    def chapter(self) -> str:
+        """The page of the course that leads to it."""
+        return self.page or self.concept.slug
 
     @property
     def checks(self) -> tuple[str, ...]:

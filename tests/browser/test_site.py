@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urldefrag
@@ -17,19 +19,25 @@ from harness import REPOSITORY
 from html_pages import HtmlPage
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGES = sorted(file.stem for file in (REPOSITORY / "docs").glob("*.md"))
-# One of each kind; the others are looked at with --docs-all.
-QUICK = ("index", "restarts", "settings")
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 360, "height": 800}
 KIB = 1024
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Look at a few pages, or at all."""
-    if "name" in metafunc.fixturenames:
-        metafunc.parametrize("name", PAGES if metafunc.config.option.docs_all else QUICK)
+# What is folded, and what is behind a tab, is read too.
+UNFOLD = """
+for (const details of document.querySelectorAll("details")) details.open = true, details.hidden = false;
+document.head.append(Object.assign(document.createElement("style"), {
+  textContent: ".tabbed-block { display: block !important } * { transition: none !important }",
+}));
+"""
+# Rules of axe.
+CHANGED_BY_DARK_AND_NARROW = {
+    "resultTypes": ["violations"],
+    "runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +68,37 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def opened(
-    browser: Browser, site: Path, name: str, *, scheme: str = "light", width: int = 1280, scripts: bool = True
-) -> Page:
-    """Open a page from its file; what it asks from elsewhere, and what it complains about, is an error."""
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A page that is open.
+
+    Attributes:
+        page: the page.
+        wrong: what it has asked from elsewhere, and what it has complained about, so far.
+    """
+
+    page: Page
+    wrong: list[str]
+
+
+@contextmanager
+def opened(browser: Browser, site: Path, name: str, *, scripts: bool = True) -> Iterator[Opened]:
+    """Open a page from its file."""
     context = browser.new_context(
-        color_scheme=scheme,  # type: ignore[arg-type]
-        viewport={"width": width, "height": 800},
-        java_script_enabled=scripts,
-        reduced_motion="reduce",
+        viewport=WIDE, color_scheme="light", java_script_enabled=scripts, reduced_motion="reduce"
     )
     page = context.new_page()
     wrong: list[str] = []
     here = site.as_uri()
-    page.on("request", lambda request: wrong.append(request.url) if not is_local(request.url, here) else None)
+    page.on("request", lambda request: None if is_local(request.url, here) else wrong.append(request.url))
     page.on(
         "console",
         lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None,
     )
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto((site / f"{name}.html").as_uri())
-    assert wrong == []
-    return page
+    yield Opened(page=page, wrong=wrong)
+    context.close()
 
 
 def is_local(url: str, here: str) -> bool:
@@ -89,35 +106,73 @@ def is_local(url: str, here: str) -> bool:
     return url.startswith((here, "data:", "blob:"))
 
 
+@pytest.fixture(scope="module", params=PAGES)
+def each(browser: Browser, site: Path, request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """Each page, opened once for all tests that look at it and leave it as it was."""
+    with opened(browser, site, request.param) as page:
+        yield page
+
+
+@pytest.fixture
+def chapter(browser: Browser, site: Path) -> Iterator[Page]:
+    """A page with a quiz and tabs, of which a test may make what it likes."""
+    with opened(browser, site, "restarts") as restarts:
+        yield restarts.page
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_violation_of_accessibility(
-    browser: Browser, site: Path, name: str, scheme: str, pytestconfig: pytest.Config
-) -> None:
-    """axe finds nothing on a page, in the light and in the dark."""
-    if not pytestconfig.option.docs_all:
-        pytest.skip("only with --docs-all")
+def test_a_page_asks_nothing_from_elsewhere(each: Opened) -> None:
+    """No request leaves the folder, and there is no error in the console."""
+    each.page.wait_for_load_state("networkidle")
+    assert each.wrong == []
+
+
+@pytest.mark.slow
+def test_a_narrow_screen_is_not_moved_sideways(each: Opened) -> None:
+    """On 360 pixels text is wrapped, and what cannot be (code, tables) moves within itself."""
+    each.page.set_viewport_size(NARROW)
+    width = each.page.evaluate("document.documentElement.scrollWidth")
+    each.page.set_viewport_size(WIDE)
+    assert width <= NARROW["width"]
+
+
+@pytest.mark.slow
+def test_each_question_and_each_tab_can_be_reached_with_the_keyboard(each: Opened) -> None:
+    """Each question tells its verdict after Space and Enter; each row of tabs moves on with an arrow."""
+    page = each.page
+    for question in page.locator(".quiz form").all():
+        question.get_by_role("radio").last.focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("Enter")
+        assert question.get_by_role("status").inner_text().startswith(("Right. ", "Not this one. "))
+    for tabs in page.locator(".tabbed-set").all():
+        tabs.get_by_role("radio").first.focus()
+        page.keyboard.press("ArrowRight")
+        assert tabs.locator(".tabbed-block").nth(1).is_visible()
+
+
+@pytest.mark.slow
+def test_no_violation_of_accessibility(each: Opened) -> None:
+    """axe finds nothing: in the light; and in the dark and on a narrow screen, of what these change."""
     from axe_playwright_python.sync_playwright import Axe
 
-    page = opened(browser, site, name, scheme=scheme)
-    results = Axe().run(page)
-    page.context.close()
-    assert results.violations_count == 0, results.generate_report()
+    page = each.page
+    page.evaluate(UNFOLD)
+    light = Axe().run(page)
+    page.emulate_media(color_scheme="dark")
+    page.locator('body[data-md-color-scheme="slate"]').wait_for()
+    page.set_viewport_size(NARROW)
+    dark = Axe("0").run(page, options=CHANGED_BY_DARK_AND_NARROW)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(WIDE)
+    reports = [results.generate_report() for results in (light, dark) if results.violations_count]
+    assert not reports, "\n".join(reports)
 
 
 @pytest.mark.slow
-def test_a_narrow_screen_is_not_moved_sideways(browser: Browser, site: Path, name: str) -> None:
-    """On 360 pixels text is wrapped, and what cannot be (code, tables) moves within itself."""
-    page = opened(browser, site, name, width=360)
-    width = page.evaluate("document.documentElement.scrollWidth")
-    page.context.close()
-    assert width <= 360
-
-
-@pytest.mark.slow
-def test_a_quiz_is_answered_with_the_keyboard(browser: Browser, site: Path) -> None:
+def test_a_quiz_is_answered_with_the_keyboard(chapter: Page) -> None:
     """Tab and arrows choose, Enter checks; the verdict is told to who cannot see it, and gone at the next choice."""
-    page = opened(browser, site, "restarts")
+    page = chapter
     question = page.locator("#quiz-restarts-1")
     status = question.get_by_role("status")
     assert not question.locator("details").is_visible()
@@ -134,43 +189,39 @@ def test_a_quiz_is_answered_with_the_keyboard(browser: Browser, site: Path) -> N
     assert status.inner_text() == ""
     page.keyboard.press("Enter")
     assert status.inner_text().startswith("Right.")
-    page.context.close()
 
 
 @pytest.mark.slow
-def test_tools_are_chosen_with_the_keyboard(browser: Browser, site: Path) -> None:
+def test_tools_are_chosen_with_the_keyboard(chapter: Page) -> None:
     """The arrow leads from one tab of "In your world" to the next."""
-    page = opened(browser, site, "restarts")
-    tabs = page.locator("#in-your-world ~ .tabbed-set").first
+    tabs = chapter.locator("#in-your-world ~ .tabbed-set").first
     tabs.get_by_role("radio").first.focus()
-    page.keyboard.press("ArrowRight")
+    chapter.keyboard.press("ArrowRight")
     assert tabs.get_by_role("radio").nth(1).is_checked()
     assert tabs.locator(".tabbed-block").nth(1).is_visible()
     assert not tabs.locator(".tabbed-block").first.is_visible()
-    page.context.close()
 
 
 @pytest.mark.slow
 def test_the_search_works_without_a_network(browser: Browser, site: Path) -> None:
-    """Somebody who types an ID finds its paragraph."""
-    page = opened(browser, site, "index")
-    page.keyboard.press("/")
-    page.keyboard.type("orphan")
-    found = page.locator(".md-search-result__link").first
-    found.wait_for(timeout=30_000)
-    assert "restarts.html" in str(found.get_attribute("href"))
-    page.context.close()
+    """Somebody who types a word finds its paragraph."""
+    with opened(browser, site, "index") as home:
+        home.page.keyboard.press("/")
+        home.page.keyboard.type("orphan")
+        found = home.page.locator(".md-search-result__link").first
+        found.wait_for(timeout=30_000)
+        assert "restarts.html" in str(found.get_attribute("href"))
+        assert home.wrong == []
 
 
 @pytest.mark.slow
 def test_without_scripts_the_answers_can_be_read(browser: Browser, site: Path) -> None:
     """There is no button that does nothing, and the answers are in an element that the browser itself opens."""
-    page = opened(browser, site, "restarts", scripts=False)
-    question = page.locator("#quiz-restarts-1")
-    assert not question.get_by_role("button").is_visible()
-    question.locator("summary").click()
-    assert question.locator("li").first.is_visible()
-    page.context.close()
+    with opened(browser, site, "restarts", scripts=False) as chapter:
+        question = chapter.page.locator("#quiz-restarts-1")
+        assert not question.get_by_role("button").is_visible()
+        question.locator("summary").click()
+        assert question.locator("li").first.is_visible()
 
 
 def test_links_and_anchors_lead_somewhere(site: Path) -> None:
