@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--docs-all",
         action="store_true",
-        help="run the command blocks of all pages; takes minutes",
+        help="run the command blocks of all pages, and measure the contrast of each text; takes minutes",
     )
     parser.addoption(
         "--testssl", action="store_true", help="let testssl.sh look at each proxy, which takes minutes"
