@@ -35,10 +35,11 @@ def list_labs(folder: Path) -> int:
         for lab in (lab for lab in all_labs() if lab.concept is concept):
             attempt = attempts.get(lab.name)
             mark = ("solved" if attempt.solved else "open") if attempt else ""
-            pen.row(lab.name, f"{lab.minutes} min  {lab.title}", mark)
+            path = "core" if lab.core else ""
+            pen.row(lab.name, f"{lab.minutes} min  {path:4}  {lab.title}", mark)
             if reason := reasons.get(lab.name):
                 pen.row("", f"does not fit: {reason}")
-    pen.say(f"\n{last}")
+    pen.say(f"\ncore: the core path of the course; the others are further practice.\n{last}")
     return 0
 
 

@@ -136,5 +136,5 @@ def find(name: str) -> Lab:
     if name in labs:
         return labs[name]
     close = difflib.get_close_matches(name, labs, n=1, cutoff=0.4)
-    meant = f", did you mean {close[0]}?" if close else ""
+    meant = f", did you mean {close[0]}?" if close else "."
     raise CommandError(f"there is no lab {name!r}{meant} See: deploycheck lab list")
