@@ -33,18 +33,22 @@ document.head.append(Object.assign(document.createElement("style"), {
   textContent: ".tabbed-block { display: block !important } * { transition: none !important }",
 }));
 """
-# Marks one text of each look: axe takes most of its time for the contrast of all that look the same.
+# Marks one text of each look that no page had before, and returns these looks: axe takes most of its time for the
+# contrast of all that look the same.
 MARK_LOOKS = """
-const looks = new Set();
-for (const element of document.querySelectorAll("body *")) {
-  const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
-  if (!texts.length || !element.checkVisibility()) continue;
-  const { color, fontSize, fontWeight, opacity, textDecorationLine } = getComputedStyle(element);
-  const backgrounds = [];
-  for (let each = element; each; each = each.parentElement) backgrounds.push(getComputedStyle(each).backgroundColor);
-  const look = [color, fontSize, fontWeight, opacity, textDecorationLine, ...new Set(backgrounds)].join();
-  element.toggleAttribute("data-look", !looks.has(look));
-  looks.add(look);
+(known) => {
+  const looks = new Set(known);
+  for (const element of document.querySelectorAll("body *")) {
+    const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    if (!texts.length || !element.checkVisibility()) continue;
+    const { color, fontSize, fontWeight, opacity, textDecorationLine } = getComputedStyle(element);
+    const backgrounds = new Set();
+    for (let each = element; each; each = each.parentElement) backgrounds.add(getComputedStyle(each).backgroundColor);
+    const look = [color, fontSize, fontWeight, opacity, textDecorationLine, ...backgrounds].join();
+    element.toggleAttribute("data-look", !looks.has(look));
+    looks.add(look);
+  }
+  return [...looks].slice(known.length);
 }
 """
 LOOKS = "[data-look]"
@@ -93,8 +97,8 @@ class Opened:
 
 
 @contextmanager
-def opened(browser: Browser, site: Path, name: str, *, scripts: bool = True) -> Iterator[Opened]:
-    """Open a page from its file."""
+def tab(browser: Browser, site: Path, *, scripts: bool = True) -> Iterator[Opened]:
+    """Open a tab for pages of the folder."""
     context = browser.new_context(
         viewport=WIDE, color_scheme="light", java_script_enabled=scripts, reduced_motion="reduce"
     )
@@ -107,9 +111,16 @@ def opened(browser: Browser, site: Path, name: str, *, scripts: bool = True) -> 
         lambda message: wrong.append(message.text) if message.type in ("error", "warning") else None,
     )
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto((site / f"{name}.html").as_uri())
     yield Opened(page=page, wrong=wrong)
     context.close()
+
+
+@contextmanager
+def opened(browser: Browser, site: Path, name: str, *, scripts: bool = True) -> Iterator[Opened]:
+    """Open a page from its file."""
+    with tab(browser, site, scripts=scripts) as new:
+        new.page.goto((site / f"{name}.html").as_uri())
+        yield new
 
 
 def is_local(url: str, here: str) -> bool:
@@ -117,11 +128,25 @@ def is_local(url: str, here: str) -> bool:
     return url.startswith((here, "data:", "blob:"))
 
 
+@pytest.fixture(scope="module")
+def one_tab(browser: Browser, site: Path) -> Iterator[Opened]:
+    """A tab for one page after the other: what they share is loaded once."""
+    with tab(browser, site) as one:
+        yield one
+
+
 @pytest.fixture(scope="module", params=PAGES)
-def each(browser: Browser, site: Path, request: pytest.FixtureRequest) -> Iterator[Opened]:
+def each(one_tab: Opened, site: Path, request: pytest.FixtureRequest) -> Opened:
     """Each page, opened once for all tests that look at it and leave it as it was."""
-    with opened(browser, site, request.param) as page:
-        yield page
+    one_tab.wrong.clear()
+    one_tab.page.goto((site / f"{request.param}.html").as_uri())
+    return one_tab
+
+
+@pytest.fixture(scope="module")
+def known_looks() -> list[str]:
+    """The looks of texts that axe has seen already."""
+    return []
 
 
 @pytest.fixture
@@ -163,12 +188,13 @@ def test_each_question_and_each_tab_can_be_reached_with_the_keyboard(each: Opene
 
 
 @pytest.mark.slow
-def test_no_violation_of_accessibility(each: Opened, pytestconfig: pytest.Config) -> None:
+def test_no_violation_of_accessibility(
+    each: Opened, known_looks: list[str], pytestconfig: pytest.Config
+) -> None:
     """axe finds nothing: in the light; and in the dark and on a narrow screen, of what these change."""
     from axe_playwright_python.sync_playwright import Axe
 
     page, axe = each.page, Axe("0")
-    texts = None if pytestconfig.option.docs_all else LOOKS
 
     def found(*rules: str, within: str | None = None) -> str:
         """Return what axe says to these rules, or to all but those of colours."""
@@ -176,15 +202,21 @@ def test_no_violation_of_accessibility(each: Opened, pytestconfig: pytest.Config
         results = axe.run(page, within, {"resultTypes": ["violations"], **only})
         return results.generate_report() if results.violations_count else ""
 
+    def found_in_colours() -> str:
+        """Return what axe says to each new look of a text, or to each text."""
+        if pytestconfig.option.docs_all:
+            return found(*OF_COLOURS)
+        looks = page.evaluate(MARK_LOOKS, known_looks)
+        known_looks.extend(looks)
+        return found(*OF_COLOURS, within=LOOKS) if looks else ""
+
     page.evaluate(UNFOLD)
-    page.evaluate(MARK_LOOKS)
     page.evaluate(Axe().axe_script)
-    wrong = found() + found(*OF_COLOURS, within=texts)
+    wrong = found() + found_in_colours()
     page.emulate_media(color_scheme="dark")
     page.locator('body[data-md-color-scheme="slate"]').wait_for()
     page.set_viewport_size(NARROW)
-    page.evaluate(MARK_LOOKS)
-    wrong += found("scrollable-region-focusable") + found(*OF_COLOURS, within=texts)
+    wrong += found("scrollable-region-focusable") + found_in_colours()
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(WIDE)
     assert not wrong, wrong
