@@ -156,7 +156,7 @@ def main() -> None:
         "supervisor": "DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start",
         "systemd": "sudo deploy/enable && sudo reboot  # on the server; README.md tells how to try it here",
         "compose": "docker compose up --build --detach",
-        "cloud": "fly launch --no-deploy && fly deploy  # README.md has the other platforms, and what comes before",
+        "cloud": "fly deploy  # README.md has the other platforms, and what comes before",
         "kubernetes": "kubectl apply -k deploy/kubernetes/overlays/production  # README.md tells what comes before",
     }
     print(f"""

@@ -148,7 +148,7 @@ def needs() -> list[Need]:
         ),
         Need(
             name="root",
-            checks="a disk that cannot be written, and a limit of memory",
+            checks="a limit of memory that the kernel enforces",
             install="sudo .venv/bin/pytest --deploycheck",
             is_here=lambda _: os.geteuid() == 0,
             only_for={"process_manager": ("cloud",)},

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from pytest_deploycheck.probes.wait import wait_for
@@ -134,6 +135,18 @@ def test_a_stop_is_a_signal_and_then_a_kill(stage: Stage) -> None:
     stage.tell(signal.SIGUSR2)
     stage.wait_for("RUNNING")
     assert stage.count() == 2
+
+
+def test_nothing_outlives_a_container(stage: Stage) -> None:
+    """What its first process has started ends with it, also what nobody is the parent of."""
+    leave = f'import os; os.system("sleep 600 & echo $! > {stage.folder}/left")'
+    stage.start(leave, LISTENS, STAYS)
+    first = stage.wait_for("RUNNING")["container"]
+    pid = int((stage.folder / "left").read_text(encoding="utf-8"))
+    assert psutil.pid_exists(pid)
+    os.kill(first, signal.SIGKILL)
+    stage.wait_for("BACKOFF")
+    assert not psutil.pid_exists(pid)
 
 
 def test_one_that_does_not_listen_is_ended(stage: Stage) -> None:

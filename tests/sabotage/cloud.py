@@ -108,7 +108,7 @@ SABOTAGES = [
         CONTRACT,
         WANTED,
         "min_containers = 0\n",
-        touches=("TLS001", "TLS005", "TLS006", "RST002", "RST008", "MEM002"),
+        touches=("TLS001", "TLS005", "TLS006", "BOOT001", "RST002"),
         more=(
             Change(file=FLY, old='auto_stop_machines = "off"\n', new='auto_stop_machines = "stop"\n'),
             Change(file=FLY, old=NO_FEWEST, new="min_machines_running = 0\n"),
@@ -166,7 +166,9 @@ READ = [
     cloud(
         "read: a clean exit leaves it down", FLY, 'policy = "always"\n', 'policy = "on-failure"\n', "RST003"
     ),
-    cloud("read: no restart policy", FLY, '[[restart]]\npolicy = "always"\n', "", "RST003"),
+    cloud(
+        "read: no restart policy", FLY, '[[restart]]\npolicy = "always"\nprocesses = ["app"]\n', "", "RST003"
+    ),
     cloud(
         "read: a slow start is a crash",
         RUN,

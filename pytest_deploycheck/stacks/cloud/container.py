@@ -6,6 +6,8 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 from pytest_deploycheck.sandbox.run import ProjectCopy
@@ -17,35 +19,47 @@ mount --bind "$1" "$1"
 mkdir -p "$3" && mount --rbind /proc "$3"
 mount -t proc proc /proc
 [ ! -f "$4" ] || mount --bind /dev/null "$4"
-[ "$5" = rw ] || { mount --rbind "$2" "$2"; mount -o remount,bind,ro "$2"; mount -o remount,bind,ro /; }
+if [ "$5" = ro ]; then
+    mount --rbind "$2" "$2"
+    # nosuid and nodev, for a user may not take them from a mount that has them.
+    mount -o remount,bind,ro,nosuid,nodev "$2"
+    mount -o remount,bind,ro,nosuid,nodev /
+fi
 cd "$2"
 shift 5
 exec "$@"
 """
 
 
+@lru_cache(maxsize=1)
 def needs() -> str | None:
-    """Return what is missing to have namespaces, None if they can be had."""
-    if os.geteuid() != 0:
-        return "root"
+    """Return what is missing to have namespaces, None if they can be had; users may have their own."""
     if not shutil.which("unshare"):
         return "unshare (Debian: apt-get install util-linux)"
-    try_it = ["unshare", "--mount", "--pid", "--fork", "mount", "-t", "proc", "proc", "/proc"]
-    done = subprocess.run(try_it, capture_output=True, check=False)
-    return "the right to make namespaces" if done.returncode else None
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        done = subprocess.run(
+            _entered(folder, folder, folder / "proc", folder / ".env", ["true"]),
+            capture_output=True,
+            check=False,
+        )
+    return "root, or namespaces for users (user.max_user_namespaces)" if done.returncode else None
 
 
 def wrapped(copy: ProjectCopy, command: list[str], *, read_only: bool) -> list[str]:
     """Return the words that run a command as the first process of namespaces of its own."""
-    here = [
-        str(copy.run.folder),
-        str(copy.root),
-        str(proc_of(copy)),
-        str(copy.root / copy.run.config.env_file),
-        "ro" if read_only else "rw",
-    ]
-    options = ["--mount", "--pid", "--fork", "--kill-child"]
-    return ["unshare", *options, "sh", "-euc", ENTER, "container", *here, *command]
+    env_file = copy.root / copy.run.config.env_file
+    return _entered(
+        copy.run.folder, copy.root, proc_of(copy), env_file, command, mode="ro" if read_only else "rw"
+    )
+
+
+def _entered(
+    folder: Path, root: Path, proc: Path, env_file: Path, command: list[str], *, mode: str = "ro"
+) -> list[str]:
+    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    words = ["unshare", *own, "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", ENTER, "container"]
+    return [*words, *map(str, (folder, root, proc, env_file)), mode, *command]
 
 
 def proc_of(copy: ProjectCopy) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,16 @@ class Grants:
     beside_the_edge: bool | None = None
     one_after_the_other: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse what is no text where a text must be.
+
+        Raises:
+            TypeError: there is such a thing.
+        """
+        for name in ("stop_signal", "ready", "live", "steps"):
+            if not isinstance(value := getattr(self, name), str):
+                raise TypeError(f"{value!r:.40} is no text")
+
 
 def read_grants(root: Path, platforms: Mapping[str, str]) -> list[Grants]:
     """Read the files of all platforms of a contract.
@@ -112,7 +122,7 @@ def fly(file: str, text: str) -> Grants:
         steps=deploy.get("release_command", ""),
         steps_s=seconds(deploy.get("release_command_timeout", "5m")),
         fewest=fewest,
-        environment={name: str(value) for name, value in (found.get("env") or {}).items()},
+        environment=variables((found.get("env") or {}).items()),
         restarts=policies == ["always"],
         starts_itself=bool(fewest or service.get("auto_start_machines")),
         redirects=bool(service.get("force_https")),
@@ -124,7 +134,7 @@ def fly(file: str, text: str) -> Grants:
 def cloud_run(file: str, text: str) -> Grants:
     """Read a Service and a Job: https://cloud.google.com/run/docs/reference/yaml/v1."""
     documents = [item for item in YAML(typ="safe", pure=True).load_all(text) if item]
-    service = next(item for item in documents if item["kind"] == "Service")
+    service = first((item for item in documents if item["kind"] == "Service"), "Service")
     job = next((item for item in documents if item["kind"] == "Job"), None)
     revision = service["spec"]["template"]
     notes = revision.get("metadata", {}).get("annotations", {})
@@ -147,7 +157,7 @@ def cloud_run(file: str, text: str) -> Grants:
         steps_s=float(task.get("timeoutSeconds", 600)),
         fewest=int(notes.get("autoscaling.knative.dev/minScale", 0)),
         most=int(most) if most is not None else None,
-        environment={one["name"]: one.get("value") for one in container.get("env") or ()},
+        environment=variables((one["name"], one.get("value")) for one in container.get("env") or ()),
         one_after_the_other="httpGet" in startup,
     )
 
@@ -155,7 +165,7 @@ def cloud_run(file: str, text: str) -> Grants:
 def render(file: str, text: str) -> Grants:
     """Read a Blueprint: https://render.com/docs/blueprint-spec."""
     found = YAML(typ="safe", pure=True).load(text)
-    service = next(item for item in found["services"] if item["type"] == "web")
+    service = first((item for item in found["services"] if item["type"] == "web"), "service of type web")
     scaling = service.get("scaling") or {}
     fewest = int(scaling.get("minInstances", service.get("numInstances", 1)))
     return Grants(
@@ -168,12 +178,30 @@ def render(file: str, text: str) -> Grants:
         steps=service.get("preDeployCommand", ""),
         fewest=fewest,
         most=int(scaling.get("maxInstances", fewest)),
-        environment={one["key"]: one.get("value") for one in service.get("envVars") or () if "key" in one},
+        environment=variables(
+            (one["key"], one.get("value")) for one in service.get("envVars") or () if "key" in one
+        ),
         one_after_the_other="healthCheckPath" in service,
     )
 
 
 READERS: Mapping[str, Callable[[str, str], Grants]] = {"cloud-run": cloud_run, "fly": fly, "render": render}
+
+
+def first(items: Iterable[Any], what: str) -> Any:
+    """Return the first of some things.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for item in items:
+        return item
+    raise ValueError(f"there is no {what}")
+
+
+def variables(pairs: Iterable[tuple[object, object]]) -> dict[str, str | None]:
+    """Return variables as the container gets them; one without a value is a secret."""
+    return {str(name): None if value is None else str(value) for name, value in pairs}
 
 
 def seconds(value: object) -> float:

@@ -7,6 +7,7 @@ and takes signals: USR1 stops the container, USR2 starts it again, TERM ends all
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ from typing import Any
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 EVERY_S = 0.02
+# Orphans below become children of this process: prctl(2).
+PR_SET_CHILD_SUBREAPER = 36
 asked: list[int] = []
 
 
@@ -73,7 +76,7 @@ class Platform:
             if signal.SIGTERM in asked:
                 kill(self.container.pid)
             time.sleep(EVERY_S)
-        self.container = None
+        self.clean_up()
         if status:
             print(f"platform: the previous steps ended with status {status}: nothing is released", flush=True)
             self.edge.kill()
@@ -98,7 +101,7 @@ class Platform:
                 print(f"platform: nobody listens at port {self.order['port']} {late}", flush=True)
                 kill(self.container.pid)
             return
-        self.container = None
+        self.clean_up()
         print(f"platform: the container ended with status {status}", flush=True)
         self.next_start = now + self.pause_s
         self.pause_s = min(2 * self.pause_s, LONGEST_PAUSE_S)
@@ -119,8 +122,16 @@ class Platform:
             print("platform: SIGKILL to what did not stop in time", flush=True)
             kill(self.container.pid)
         self.container.wait()
-        self.container = None
+        self.clean_up()
         self.say("STOPPED")
+
+    def clean_up(self) -> None:
+        """End what a container has left: where it has a PID namespace, the kernel has done it."""
+        self.container = None
+        while left := set(children_of(os.getpid())) - {self.edge.pid}:
+            for pid in left:
+                kill(pid)
+                os.waitpid(pid, 0)
 
     def main(self) -> None:
         """Do all of it, until SIGTERM."""
@@ -179,4 +190,5 @@ def listens(port: int) -> bool:
 if __name__ == "__main__":
     for name in ("SIGUSR1", "SIGUSR2", "SIGTERM"):
         signal.signal(getattr(signal, name), lambda number, _: asked.append(number))
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     Platform(json.loads(Path(sys.argv[1]).read_text())).main()

@@ -159,12 +159,13 @@ def one_process_in_each(case: Case) -> None:
 @promise("REP007", "the most containers, and the pool of each")
 def the_database_takes_all_pools(case: Case) -> None:
     """All containers have their pool."""
-    pool, limit = case.grants.environment.get("DATABASE_CONNECTIONS"), case.config.max_connections
-    if pool is None or limit is None:
+    name, limit = "DATABASE_CONNECTIONS", case.config.max_connections
+    if name not in case.grants.environment or limit is None:
         return
+    pool = number(name, case.grants.environment[name])
     most = max(case.grants.most or case.contract.max_containers, case.grants.fewest)
-    assert most * int(pool) <= limit - RESERVED, (
-        f"{most} containers x DATABASE_CONNECTIONS {pool} = {most * int(pool)}, and the server takes {limit - RESERVED}"
+    assert most * pool <= limit - RESERVED, (
+        f"{most} containers x {name} {pool} = {most * pool}, and the server takes {limit - RESERVED}"
     )
 
 
@@ -174,7 +175,7 @@ def memory_is_what_is_promised(case: Case) -> None:
     name = case.config.settings.get("memory_limit_mb", "MEMORY_LIMIT_MB")
     told, has = case.grants.environment.get(name), case.grants.memory_mb
     assert has is not None, "no limit of memory is set"
-    assert int(told or 0) <= has, f"{name} is {told}, and the container has {has} MiB"
+    assert number(name, told or "0") <= has, f"{name} is {told}, and the container has {has} MiB"
 
 
 @promise("PRE001", "what runs before a release")
@@ -199,6 +200,12 @@ def long_migrations_may_end(case: Case) -> None:
     assert limit_s >= LONG_MIGRATION_S, (
         f"the previous steps are ended after {limit_s:.0f} s: at least {LONG_MIGRATION_S}"
     )
+
+
+def number(name: str, value: str | None) -> int:
+    """Return the number that a variable holds."""
+    assert value is not None and re.fullmatch(r"[0-9]{1,9}", value), f"{name} is {value!r:.40}, no number"  # noqa: PT018
+    return int(value)
 
 
 def said(value: T | None) -> T:
