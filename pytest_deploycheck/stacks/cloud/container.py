@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pytest_deploycheck.sandbox.run import ProjectCopy
 
+# A group cannot be removed as long as the last of its processes is not quite gone.
+REMOVE = 'for _ in $(seq 50); do rmdir "$0" 2>/dev/null && exit; sleep 0.1; done'
 CGROUPS = Path("/sys/fs/cgroup")
 # What stays writable: the folder of the run, for the probe writes there. The environment file is on no platform.
 ENTER = """
@@ -82,7 +84,7 @@ def memory_group(copy: ProjectCopy, limit_mb: int) -> Path | None:
             if not (above / "cgroup.procs").exists():
                 continue
             group.mkdir()
-            copy.run.at_the_end("rmdir", str(group))
+            copy.run.at_the_end("sh", "-c", REMOVE, str(group))
             (group / limit).write_text(str(limit_mb << 20))
         except OSError:
             continue
