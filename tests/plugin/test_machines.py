@@ -12,7 +12,7 @@ from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.units import all_units, settings_of, template_of
 from pytest_deploycheck.sandbox import machine
 from pytest_deploycheck.stacks.selection import folder_for_runs, has_units
-from pytest_deploycheck.stacks.systemd import CONSOLE_LINE
+from pytest_deploycheck.stacks.systemd.journal import CONSOLE_LINE
 
 
 def write(root: Path, name: str, text: str) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shlex
 import subprocess
-import sys
-import textwrap
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,25 +15,23 @@ from pytest_deploycheck.probes.units import Unit, all_units, settings_of, templa
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.guardian import environment_of, parent_of
-from pytest_deploycheck.sandbox.machine import Machine, quoted, require_machines
-from pytest_deploycheck.sandbox.ports import LOOPBACK
+from pytest_deploycheck.sandbox.machine import Machine, require_machines
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
-from pytest_deploycheck.stacks.base import LOG_WIDTH, BaseStack
+from pytest_deploycheck.stacks.base import BaseStack
 from pytest_deploycheck.stacks.protocol import StackError
+from pytest_deploycheck.stacks.systemd import journal
+from pytest_deploycheck.stacks.systemd.advice import advice_of
+from pytest_deploycheck.stacks.systemd.drop_ins import DropIns, shown_to_units
 
-DROP_IN = "zz-deploycheck.conf"
 STATE = ("ActiveState", "SubState", "Result")
 # Who pulls a unit in; nobody, if all are empty.
 PULLED_IN_BY = ("WantedBy", "RequiredBy", "UpheldBy", "BoundBy", "TriggeredBy", "ConsistsOf")
 USUAL_START_S = USUAL_STOP_S = 90.0
-YES = ("yes", "true", "on", "1")
 LONGEST_STOP_S = 300.0
 SHOW_DEADLINE_S = 10.0
 LONGEST_TRIED_START_S = 5.0
 BOOT_DEADLINE_S = 20.0
-# What journald shows on the machine's console: [   12.345678] gunicorn[42]: text
-CONSOLE_LINE = re.compile(r"\[ *\d+\.\d+\] (?P<who>[^\s\[:]+)(\[\d+\])?: (?P<text>.*)")
 
 
 class SystemdStack(BaseStack):
@@ -99,77 +94,18 @@ class SystemdStack(BaseStack):
         """Write drop-ins for what only production has: users, the public ports."""
         moved = self.relocate_proxy(command)
         self._machine.show_journals({unit.last("LogNamespace") for unit in self._units.values()})
+        drop_ins = DropIns(self._machine.root, self.copy, self._proxy)
         for name, unit in self._units.items():
-            lines = ["[Service]", *self._of_the_sandbox(name, unit)]
-            if name == self._proxy:
-                words = " ".join(quoted(word.replace("$", "$$")) for word in shlex.split(moved))
-                lines += ["ExecStart=", f"ExecStart={words}"]
-            self._write_drop_in(name, lines)
-        self._move_sockets()
-        if shown := self._shown():
+            drop_ins.write_service(name, unit, moved)
+        drop_ins.write_sockets(self.app_ports)
+        if shown := shown_to_units(self.copy):
             names = ", ".join(map(str, shown))
-            self.relocated.append(f"{names} -> to be seen by the units, in spite of PrivateTmp=")
+            drop_ins.moved.append(f"{names} -> to be seen by the units, in spite of PrivateTmp=")
+        where = self.copy.run.folder.parent
         self.relocated.insert(
-            0,
-            f"project -> a copy in {self.copy.run.folder.parent}, on a machine of its own, which systemd boots",
+            0, f"project -> a copy in {where}, on a machine of its own, which systemd boots"
         )
-
-    def _move_sockets(self) -> None:
-        """Let systemd open the ports at which the proxy reaches the app here."""
-        for name, settings in settings_of(self._machine.root, ".socket").items():
-            streams = settings.get(("Socket", "ListenStream"), [])
-            moved = [self._moved_port(stream) for stream in streams]
-            if moved != streams:
-                lines = ["[Socket]", "ListenStream=", *(f"ListenStream={stream}" for stream in moved)]
-                self._write_drop_in(name, lines)
-                self._moved(name, " ".join(streams), " ".join(moved))
-
-    def _moved_port(self, stream: str) -> str:
-        """Return a ``ListenStream=`` with the port of the sandbox, if it is one of the app's."""
-        port = stream.rpartition(":")[2]
-        return (
-            f"{LOOPBACK}:{self.app_ports[int(port)]}"
-            if port.isdigit() and int(port) in self.app_ports
-            else stream
-        )
-
-    def _write_drop_in(self, name: str, lines: Iterable[str]) -> None:
-        folder = self._machine.root / f"etc/systemd/system/{name}.d"
-        folder.mkdir(exist_ok=True)
-        (folder / DROP_IN).write_text("\n".join([*lines, ""]), encoding="utf-8")
-
-    def _of_the_sandbox(self, name: str, unit: Unit) -> Iterator[str]:
-        """Yield the settings that let a unit run in the sandbox, whatever it does."""
-        for key in ("User", "Group"):
-            if value := unit.last(key):
-                yield f"{key}="
-                self._moved(name, f"{key}={value}", "the user who runs the checks")
-        if name == self._proxy and unit.last("User"):
-            # Started by root, who runs the checks, a proxy such as nginx has to choose a user.
-            self._moved(name, "what it may do", "also choose its user, for here root starts it")
-            yield "CapabilityBoundingSet=CAP_SETGID CAP_SETUID"
-            yield from ("SystemCallFilter=@setuid",) if unit.last("SystemCallFilter") else ()
-        if unit.last("ProtectSystem") == "strict":
-            # The sandbox itself is no part of the project, which stays as read-only as it is.
-            yield f"ReadWritePaths={self.copy.run.folder}"
-            yield f"ReadOnlyPaths={self.copy.root}"
-        if "PYTHONPATH" in unit.environment:
-            path = f"{unit.environment['PYTHONPATH']}:{self.copy.environment()['PYTHONPATH']}"
-            yield f"Environment={quoted(f'PYTHONPATH={path}')}"
-        if unit.last("PrivateTmp") in YES:
-            yield from (f"BindReadOnlyPaths={quoted(str(path))}" for path in self._shown())
-
-    def _shown(self) -> list[Path]:
-        """Return what of the virtual environment is in a folder for temporary files, which units do not see."""
-        environment = (self.copy.root / ".venv").resolve()
-        python = (environment / "bin/python").resolve()
-        wanted = {environment, python.parent.parent, Path(sys.prefix)}
-        return sorted(path for path in wanted if str(path).startswith(("/tmp/", "/var/")))  # noqa: S108  # nosec B108
-
-    def _moved(self, unit: str, what: str, where: str) -> None:
-        line = f"{what} -> {where}"
-        if not any(text.endswith(line) for text in self.relocated):
-            self.relocated.append(f"{unit}: {line}")
+        self.relocated += drop_ins.moved
 
     def start(
         self,
@@ -185,7 +121,7 @@ class SystemdStack(BaseStack):
         """
         del folder, command
         environment = {**self.environment, **(extra or {})}
-        self._process = self._machine.boot(environment, self._shown())
+        self._process = self._machine.boot(environment, shown_to_units(self.copy))
         threading.Thread(target=self._type, args=(terminal,), daemon=True).start()
         return self._process
 
@@ -343,71 +279,13 @@ class SystemdStack(BaseStack):
     def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
         """Return the last lines of the journal that are about the project."""
         del of_all_programs
-        text = "".join(file.read_text(encoding="utf-8", errors="replace") for file in self.log_files())
-        found = [line for line in map(self._said, text.splitlines()) if line][-3 * lines :]
-        return self.without_root(
-            "\n".join(
-                textwrap.shorten(line, LOG_WIDTH, placeholder=" …") if len(line) > LOG_WIDTH else line
-                for line in found
-            )
-        )
-
-    def _said(self, line: str) -> str:
-        """Return a line of the journal as its program has written it; nothing if the program is systemd's own."""
-        match = CONSOLE_LINE.fullmatch(line.rstrip())
-        if match is None:
-            return ""
-        is_about_units = match["who"] == "systemd" and any(name in match["text"] for name in self._units)
-        is_ours = not match["who"].startswith(("systemd", "dbus", "kernel"))
-        return match["text"] if is_about_units or is_ours else ""
+        return self.without_root(journal.tail(self.log_files(), 3 * lines, units=self._units))
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended: in a unit, the proxy's file or the server's."""
-        found = []
-        if check_id in ADVICE:
-            key, text = ADVICE[check_id]
-            found.append(self._advice(key, text))
-        return [*found, *self.part_advice(check_id)]
-
-    def _advice(self, key: str, text: str) -> Advice:
-        """Find the line of a setting of the app's unit in the project's own files."""
-        named = Path(self.config.manager_config)
-        folder = named.parent if named.suffix == ".service" else named
-        own = folder / template_of(self._apps[0])
-        files = [own, *sorted((self.config.root / folder).glob("*.service.d/*.conf"))]
-        for file in files:
-            with contextlib.suppress(OSError):
-                lines = (self.config.root / file).read_text(encoding="utf-8").splitlines()
-                numbers = [number for number, line in enumerate(lines, start=1) if line.startswith(f"{key}=")]
-                if numbers:
-                    return Advice(str(file), numbers[-1], text)
-        return Advice(str(own), None, text)
+        return [*advice_of(check_id, self.config, template_of(self._apps[0])), *self.part_advice(check_id)]
 
 
 def _is_control(pid: int) -> bool:
     """Tell whether a process is one of ExecReload= and the like: those are told the pid of the main process."""
     return b"\0MAINPID=" in b"\0" + environment_of(pid)
-
-
-ADVICE = {
-    "BOOT001": ("WantedBy", "[Install] WantedBy=multi-user.target, and `systemctl enable` for the unit"),
-    "RST002": ("KillMode", "KillMode=mixed or control-group, so that what is left of a dead server goes too"),
-    "RST003": ("Restart", "Restart=always: on-failure leaves an app down that exits with status 0"),
-    "RST006": (
-        "StartLimitBurst",
-        "StartLimitIntervalSec= longer than StartLimitBurst= crashes take, with RestartSec= between them",
-    ),
-    "RST007": ("TimeoutStopSec", "KillMode=mixed, and a TimeoutStopSec= after which the rest is killed"),
-    "RST008": (
-        "TimeoutStopSec",
-        "TimeoutStopSec= above the server's own graceful timeout, and KillSignal=SIGTERM",
-    ),
-    "RST009": ("ExecReload", "ExecReload= that replaces one worker after the other"),
-    "MEM002": (
-        "MemoryMax",
-        "MemoryMax= for the unit, with OOMPolicy=continue, so that only the biggest worker goes",
-    ),
-    "RES004": ("LimitNOFILE", "LimitNOFILE= above what the processes hold"),
-    "PRE001": ("Requires", "Requires= and After= for the unit of the previous steps"),
-    "PRE009": ("TimeoutStartSec", "TimeoutStartSec=infinity for the unit of the previous steps"),
-}
