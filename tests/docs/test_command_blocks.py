@@ -14,7 +14,7 @@ PAGES = sorted(file.stem for file in DOCS.glob("*.md") if list(blocks(file.read_
 # Pages that speak of a project which was not generated; all others are run in one that is fresh from the template.
 IN_PROJECT = {"your-project": REPOSITORY / "tests/corpus/poetry"}
 # Pages whose commands take a few seconds; the others are run with --docs-all.
-QUICK = ("getting-started", "labs", "processes", "running", "your-project")
+QUICK = ("getting-started", "labs", "processes", "your-project")
 
 
 def commands_of(page: str) -> list[Command]:

@@ -165,4 +165,11 @@ SABOTAGES = [
         "ExecStartPre=@FOLDER@/deploy/previous-steps\nExecStart=",
         touches=("PRE001", "PRE002", "PRE005"),
     ),
+    systemd(
+        "systemd: the proxy waits for the previous steps",
+        PROXY,
+        "After=network-online.target\n",
+        "After=network-online.target notes_api-previous-steps.service\n",
+        touches=("BOOT001", "BOOT002", "PRE001"),
+    ),
 ]
