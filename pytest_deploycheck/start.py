@@ -102,6 +102,7 @@ def start_and_watch(
     ready_deadline_s: float = READY_DEADLINE_S,
 ) -> Start:
     """Run the start command and poll the public entry until it is ready, has ended, or a deadline has passed."""
+    stack.prepare(extra)
     began = time.monotonic()
     process = stack.start(extra, folder=folder, terminal=terminal, command=command)
     requests = stack.config.requests

@@ -18,9 +18,9 @@ from pytest_deploycheck.probes.http import is_good
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.ports import PortTaken
-from pytest_deploycheck.sandbox.run import ProjectCopy, Run
+from pytest_deploycheck.sandbox.run import Finished, ProjectCopy, Run
 from pytest_deploycheck.stacks.protocol import Stack, StackError
-from pytest_deploycheck.stacks.selection import folder_for_runs, has_units, stack_for
+from pytest_deploycheck.stacks.selection import folder_for_runs, has_containers, has_units, stack_for
 from pytest_deploycheck.start import Start, start_and_watch
 
 Experiment = Callable[["Workshop"], Any]
@@ -193,6 +193,10 @@ class Workshop:
             return self._choose(self.config)(copy or self.run.copy(), extra, acme=acme)
         except PortTaken as error:
             raise Blocked(str(error)) from None
+
+    def commands_of(self, copy: ProjectCopy) -> Callable[..., Finished]:
+        """Return what runs the project's commands in a copy that nobody starts: containers need a stack around them."""
+        return self.stack(copy=copy).call if has_containers(self.config) else copy.call
 
     @property
     def boots_machines(self) -> bool:

@@ -63,9 +63,10 @@ def previous_steps_of_many(workshop: Workshop) -> Crowd:
     copy = workshop.run.copy()
     gate = copy.root.with_suffix(".gate")
     extra = {**_environment(workshop, copy), "DEPLOYCHECK_GATE": str(gate)}
+    call = workshop.commands_of(copy)
     runs: list[Finished] = []
     threads = [
-        threading.Thread(target=lambda: runs.append(copy.call(command, extra)), daemon=True)
+        threading.Thread(target=lambda: runs.append(call(command, extra)), daemon=True)
         for _ in range(STARTERS)
     ]
     for thread in threads:
@@ -77,7 +78,7 @@ def previous_steps_of_many(workshop: Workshop) -> Crowd:
     alone = None
     if any(run.status != 0 for run in runs):
         other = workshop.run.copy()
-        alone = other.call(command, _environment(workshop, other))
+        alone = workshop.commands_of(other)(command, _environment(workshop, other))
     return Crowd(
         steps=(f"{command}, {STARTERS} times at once on one fresh database",),
         runs=tuple(runs),

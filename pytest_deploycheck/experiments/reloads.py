@@ -169,7 +169,6 @@ class CrashLoop:
 def bring_broken_release(workshop: Workshop) -> CrashLoop:
     """Let the app's module fail at import, kill the server, and watch how often it is started; then mend it."""
     stack = workshop.for_kills.steady()
-    servers = stack.processes().servers
     began = last_seen = time.monotonic()
 
     def pause_s() -> float:
@@ -188,7 +187,8 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
         return gave_up or longest_s >= LONG_PAUSE_S or len(crashes()) > MOST_CRASHES * stack.config.workers
 
     with broken_release(stack.copy):
-        kill(servers)
+        stack.bring_release()
+        kill(stack.processes().servers)
         longest_pause_s, gave_up = wait_for(
             lambda: (pause_s(), stack.has_given_up()),
             is_clear,

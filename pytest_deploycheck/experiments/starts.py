@@ -87,6 +87,7 @@ class Refusal:
 
 def watch_refusal(stack: Stack, what: str, extra: Mapping[str, str] | None = None) -> Refusal:
     """Start a stack that should not come up and watch until it is clear what it does. It is not ended here."""
+    stack.prepare(extra)
     began = time.monotonic()
     process = stack.start(extra)
     failed = alive = False

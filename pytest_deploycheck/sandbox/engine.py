@@ -49,6 +49,10 @@ class Container:
     health: str
     restarts: int
 
+    def __str__(self) -> str:
+        health = f" ({self.health})" if self.health else ""
+        return f"{self.service} {self.status}{health}, restarts {self.restarts}, last exit status {self.exit_status}"
+
 
 @dataclass(frozen=True)
 class Engine:

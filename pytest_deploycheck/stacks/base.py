@@ -137,6 +137,12 @@ class BaseStack:
         self.certificate, self.certificates_live_s = None, 0
         self.relocated.append(f"the app's port {wanted or '(any)'} -> {LOOPBACK}:{here}")
 
+    def prepare(self, extra: Mapping[str, str] | None = None) -> None:
+        """Do nothing: a start finds all that it needs in the copy."""
+
+    def bring_release(self) -> None:
+        """Do nothing: what is started next runs what the copy holds."""
+
     def call(
         self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S
     ) -> Finished:

@@ -60,6 +60,13 @@ class Stack(Protocol):
     def config(self) -> Config:
         """The project's settings."""
 
+    def prepare(self, extra: Mapping[str, str] | None = None) -> None:
+        """Make what a start with the same variables needs and no start has to wait for, such as an image.
+
+        Raises:
+            StackError: it cannot be made.
+        """
+
     def start(
         self,
         extra: Mapping[str, str] | None = None,
@@ -72,6 +79,9 @@ class Stack(Protocol):
 
         Return at once.
         """
+
+    def bring_release(self) -> None:
+        """Let the app run what the copy holds now, where that takes more than to start its processes anew."""
 
     def call(
         self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S

@@ -26,7 +26,7 @@ def stack_for(config: Config) -> Callable[..., Stack]:
     """Return what makes stacks of copies of the project."""
     if not config.manager_config:
         return CommandStack
-    if re.fullmatch(compose_files.NAMES, Path(config.manager_config).name):
+    if has_containers(config):
         return ComposeStack
     if is_kustomization(config):
         return _no_cluster
@@ -57,6 +57,12 @@ def has_units(config: Config) -> bool:
     if not config.manager_config or is_kustomization(config):
         return False
     return config.manager_config.endswith(".service") or (config.root / config.manager_config).is_dir()
+
+
+def has_containers(config: Config) -> bool:
+    """Tell whether containers run the project: it is described by a Compose file."""
+    name = Path(config.manager_config or "").name
+    return re.fullmatch(compose_files.NAMES, name) is not None
 
 
 def is_kustomization(config: Config) -> bool:

@@ -15,7 +15,8 @@ import pytest
 
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.sandbox.engine import Container, Engine
-from pytest_deploycheck.stacks.compose import ComposeStack, mount_of, seconds
+from pytest_deploycheck.stacks.compose import ComposeStack
+from pytest_deploycheck.stacks.compose.services import mount_of, seconds
 from pytest_deploycheck.stacks.selection import stack_for
 
 # What Docker 20.10 says of a container whose server was killed, less what nobody reads here.

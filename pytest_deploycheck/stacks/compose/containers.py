@@ -1,0 +1,66 @@
+"""What the engine says of the containers of one Compose project."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pytest_deploycheck.sandbox.engine import Container, Engine
+
+ENDED = ("exited", "dead")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Containers:
+    """The containers of a project.
+
+    Attributes:
+        engine: who runs them.
+        project: the name of the Compose project.
+        app, proxy: the names of these services.
+    """
+
+    engine: Engine
+    project: str
+    app: str
+    proxy: str
+
+    def of(self, *services: str) -> list[Container]:
+        """Return the containers of some services, or all."""
+        found = self.engine.containers(self.project)
+        return [one for one in found if not services or one.service in services]
+
+    def pids(self, service: str) -> frozenset[int]:
+        """Return the first processes of a service's containers."""
+        return frozenset(one.pid for one in self.of(service) if one.status == "running" and one.pid)
+
+    def are_running(self) -> bool:
+        """Tell whether app and proxy run, and none of them is unhealthy, or not known to be healthy yet."""
+        found = self.of(self.app, self.proxy)
+        return {one.service for one in found} == {self.app, self.proxy} and all(
+            one.status == "running" and one.health in {"", "healthy"} for one in found
+        )
+
+    def have_failed(self) -> bool:
+        """Tell whether a container of the app has ended, or one that it waits for ended with an error."""
+        return any(
+            one.status in (*ENDED, "restarting") and (one.service == self.app or one.exit_status != 0)
+            for one in self.of()
+            if one.service != self.proxy
+        )
+
+    def have_given_up(self) -> bool:
+        """Tell whether a container has ended for good that should run, or one failed that the app waits for."""
+        return any(
+            one.status in ENDED and (one.exit_status != 0 or one.service in {self.app, self.proxy})
+            for one in self.of()
+        )
+
+    def describe(self) -> str:
+        """Return the states of all containers."""
+        return "; ".join(map(str, self.of())) or "there are no containers"
+
+    def kill(self) -> None:
+        """SIGKILL all processes of all containers. What was killed on request the engine does not start again."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self.engine.kill, self.of()))

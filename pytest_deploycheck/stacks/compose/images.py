@@ -1,0 +1,40 @@
+"""Images are built once for each content: copies of the same files share one, as do starts of the same copy."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+# What no Dockerfile copies that has its wits: secrets, and what the deployment itself writes.
+LEFT_OUT = {".venv", ".git", "var", "__pycache__"}
+
+
+class Images:
+    """Which images a run has built."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._built: set[str] = set()
+
+    def build(self, name: str, build: Callable[[], None]) -> None:
+        """Build an image, if nobody has yet; who else wants it waits."""
+        with self._lock:
+            if name not in self._built:
+                build()
+                self._built.add(name)
+
+
+def digest(root: Path, *, env_file: str) -> str:
+    """Return a name for what the files of a copy hold now, without the environment file."""
+    found = hashlib.sha256()
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(set(folders) - LEFT_OUT)
+        for file in (Path(folder, name) for name in sorted(names)):
+            relative = file.relative_to(root).as_posix()
+            # What a stack itself has put into its copy is no part of the release.
+            if relative != env_file and ".deploycheck." not in file.name and file.is_file():
+                found.update(f"{relative}\0{file.stat().st_mode}\0".encode() + file.read_bytes() + b"\0")
+    return found.hexdigest()[:12]

@@ -1,0 +1,105 @@
+"""What a Compose file says of its services, once Compose itself has read it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pytest_deploycheck.detection.dockerfile import read_image
+from pytest_deploycheck.detection.files import ProjectFiles
+
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A named volume in a container: its name, its place in the copy, and its place in the container."""
+
+    name: str
+    here: Path
+    there: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The services of one Compose file, and its named volumes.
+
+    Attributes:
+        root: the copy of the project that it belongs to.
+    """
+
+    root: Path
+    by_name: Mapping[str, Mapping[str, Any]]
+    volumes: frozenset[str]
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """What each service runs; where that is a script of the project, what the script becomes."""
+        return {name: self._command(service) for name, service in self.by_name.items()}
+
+    def _command(self, service: Mapping[str, Any]) -> str:
+        words = self._words(service)
+        file = self.root / words[0] if words else None
+        if file and file.is_file():
+            text = file.read_text(encoding="utf-8", errors="replace").replace("\\\n", " ")
+            if lines := re.findall(r"^\s*(?:exec )?(\S.*)$", text, re.MULTILINE):
+                executed = re.findall(r"^\s*exec (.+)$", text, re.MULTILINE)
+                return str(executed[-1] if executed else lines[-1])
+        return shlex.join(words)
+
+    def _words(self, service: Mapping[str, Any]) -> list[str]:
+        said = service.get("command")
+        if not said and self.is_own(service):
+            build = self._build(service)
+            image = read_image(ProjectFiles(self.root), build, str(PurePosixPath(build).parent))
+            said = image.words
+        return shlex.split(said) if isinstance(said, str) else [str(word) for word in said or ()]
+
+    def _build(self, service: Mapping[str, Any]) -> str:
+        """Return the Dockerfile that the image of a service is built from, relative to the project."""
+        same = (one for one in self._built() if one.get("image") == service.get("image"))
+        build = service.get("build") or next(same)["build"]
+        build = {"context": build} if isinstance(build, str) else build
+        context = Path(build.get("context") or ".")
+        file = self.root / context / (build.get("dockerfile") or "Dockerfile")
+        return file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else "Dockerfile"
+
+    def _built(self) -> list[Mapping[str, Any]]:
+        return [service for service in self.by_name.values() if service.get("build")]
+
+    def is_own(self, service: Mapping[str, Any]) -> bool:
+        """Tell whether a service runs an image that is built from the project."""
+        return bool(service.get("build")) or service.get("image") in {
+            one.get("image") for one in self._built()
+        }
+
+    def mounts(self) -> dict[str, Mount]:
+        """Return the named volumes that services have, by name; each gets a folder of the copy."""
+        found = {}
+        for service in self.by_name.values():
+            workdir = PurePosixPath(service.get("working_dir") or "/app")
+            for name, target in map(mount_of, service.get("volumes") or ()):
+                path = PurePosixPath(target)
+                place = path.relative_to(workdir) if path.is_relative_to(workdir) else Path("var", name)
+                if name in self.volumes:
+                    found[name] = Mount(name=name, here=self.root / place, there=target)
+        return found
+
+
+def mount_of(mount: object) -> tuple[str, str]:
+    """Return source and target of a mount, in its short or its long form."""
+    if isinstance(mount, dict):
+        return str(mount.get("source", "")), str(mount.get("target", ""))
+    source, _, rest = str(mount).partition(":")
+    return source, rest.partition(":")[0]
+
+
+def seconds(text: object, usual: float) -> float:
+    """Return a duration of Compose, such as ``1m30s``, in seconds."""
+    found = DURATION.findall(str(text or ""))
+    return sum(float(number) * SECONDS[unit] for number, unit in found) if found else usual

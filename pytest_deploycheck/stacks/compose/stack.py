@@ -1,0 +1,269 @@
+"""A copy of the project as a Compose project of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.outcome import Blocked, NotVerified
+from pytest_deploycheck.probes.processes import Processes, with_descendants
+from pytest_deploycheck.proxies.protocol import Acme
+from pytest_deploycheck.sandbox import compose_plugin
+from pytest_deploycheck.sandbox.engine import PROJECT_LABEL, Engine
+from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
+from pytest_deploycheck.sandbox.terminal import Terminal
+from pytest_deploycheck.sandbox.tools import SYSTEM_PATH, require
+from pytest_deploycheck.stacks.base import BaseStack, tail
+from pytest_deploycheck.stacks.compose.advice import ADVICE
+from pytest_deploycheck.stacks.compose.containers import Containers
+from pytest_deploycheck.stacks.compose.images import Images, digest
+from pytest_deploycheck.stacks.compose.second_file import second_file
+from pytest_deploycheck.stacks.compose.services import Services, seconds
+from pytest_deploycheck.stacks.protocol import StackError
+
+BUILD_TIMEOUT_S = 600.0
+START_GRACE_S = 3.0
+USUAL_STOP_S = 10.0
+# What ends, whatever has ended the run: containers, volumes, networks of a project, and images that nobody else uses.
+REMOVE = """
+for id in $(docker ps --all --quiet --filter "label=$0"); do docker rm --force --volumes "$id"; done
+for id in $(docker volume ls --quiet --filter "label=$0"); do docker volume rm --force "$id"; done
+for id in $(docker network ls --quiet --filter "label=$0"); do docker network rm "$id"; done
+docker image rm --force --no-prune $(docker images --format '{{.Repository}}:{{.Tag}}' "$1")
+"""
+
+
+class ComposeStack(BaseStack):
+    """See the ``Stack`` protocol. A second file beside the project's own moves what only production has."""
+
+    NAME = "compose"
+
+    def __init__(
+        self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None
+    ) -> None:
+        require("docker", copy.root / ".venv", install="https://docs.docker.com/engine/install/")
+        engine = Engine.here()
+        if os.geteuid() != 0:
+            raise NotVerified(
+                "processes in containers can be seen only by root: "
+                f"sudo {sys.executable} -m pytest --deploycheck"
+            )
+        super().__init__(copy, extra, acme=acme)
+        plugin = copy.run.shared("compose plugin", lambda: compose_plugin.put_into(copy.run.folder))
+        project = f"{copy.run.folder.name}-{copy.root.name}"
+        self._address = engine.address
+        self._project = project
+        self._file = copy.root.with_suffix(".compose.json")
+        self._extra: dict[str, str] = {}
+        self.log_keeper = "the container engine"
+        label, images = f"{PROJECT_LABEL}={project}", f"deploycheck/{copy.run.folder.name}"
+        remove = ("sh", "-c", f"({REMOVE}) >/dev/null 2>&1", label, images)
+        copy.run.at_the_end("env", f"DOCKER_HOST={engine.address}", *remove)
+        self._services = self._read()
+        commands = self._services.commands
+        app, proxy = self.find_parts(commands, kind="service")
+        assert proxy, "a Compose file without a proxy is not run as one"
+        self.containers = Containers(engine=engine, project=project, app=app, proxy=proxy)
+        self.start_grace_s = START_GRACE_S
+        self.stop_grace_s = seconds(self._services.by_name[app].get("stop_grace_period"), USUAL_STOP_S)
+        self._proxy_command = self.relocate_proxy(commands[proxy])
+        mounts = self._services.mounts().values()
+        for mount in mounts:
+            mount.here.mkdir(parents=True, exist_ok=True)
+        self.relocated[:0] = [
+            f"project -> a copy in {copy.run.folder.parent}, as the Compose project {project}",
+            "users of the containers -> the user who runs the checks",
+            *(f"volume {mount.name} -> {mount.here.relative_to(copy.root)} in the copy" for mount in mounts),
+            *filter(None, [plugin]),
+        ]
+
+    def _read(self) -> Services:
+        """Let Compose itself read the project's file; copies with the same file and values share what it says."""
+        files = (self.copy.root / name for name in (self.config.manager_config, self.config.env_file))
+        texts = tuple(file.read_bytes() for file in files if file.is_file())
+        said = self.copy.run.shared(("compose config", texts), self._config)
+        try:
+            found = YAML(typ="safe").load(said.output) if said.status == 0 else None
+        except YAMLError as error:
+            raise StackError(f"{self.config.manager_config}: {error}") from None
+        if not isinstance(found, dict) or not isinstance(found.get("services"), dict):
+            raise StackError(f"{self.config.manager_config}: {said.tail(3)}")
+        return Services(
+            root=self.copy.root, by_name=found["services"], volumes=frozenset(found.get("volumes") or ())
+        )
+
+    def _config(self) -> Finished:
+        version = self._compose("version", {})
+        if version.status != 0:
+            raise NotVerified(
+                f"`docker compose` does not work here: {version.tail(1)}: "
+                "https://docs.docker.com/compose/install/"
+            )
+        said = self._compose("config", {})
+        return Finished(said.command, said.status, said.output.replace(str(self.copy.root), "."))
+
+    def _values(self, extra: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of the command ``docker compose``."""
+        files = (self.copy.root / self.config.manager_config, self._file)
+        return {
+            **self.environment,
+            **extra,
+            "PATH": SYSTEM_PATH,
+            "HOME": str(self.copy.run.folder),
+            "DOCKER_HOST": self._address,
+            "COMPOSE_PROJECT_NAME": self._project,
+            "COMPOSE_FILE": ":".join(str(file) for file in files if file.exists()),
+            "COMPOSE_HTTP_TIMEOUT": "120",
+            "DOCKER_BUILDKIT": "0",
+            "COMPOSE_DOCKER_CLI_BUILD": "0",
+        }
+
+    def _compose(
+        self, arguments: str, extra: Mapping[str, str], *, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> Finished:
+        return self.copy.call(f"docker compose {arguments}", self._values(extra), timeout_s=timeout_s)
+
+    def _write(self, extra: Mapping[str, str]) -> str:
+        """Write the second file; return the name of the image that the copy, as it is now, becomes."""
+        content = digest(self.copy.root, env_file=self.config.env_file)
+        image = f"deploycheck/{self.copy.run.folder.name}:{content}"
+        document = second_file(
+            self.copy,
+            self._services,
+            image=image,
+            environment={**self.environment, **extra},
+            proxy=(self.containers.proxy, self._proxy_command),
+        )
+        new = self._file.with_suffix(f".{threading.get_ident()}")
+        new.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        new.replace(self._file)
+        return image
+
+    def prepare(self, extra: Mapping[str, str] | None = None) -> None:
+        """Build the image from the copy as it is now, if the run has none of this content yet."""
+        image = self._write(extra or {})
+
+        def build() -> None:
+            done = self._compose("build", extra or {}, timeout_s=BUILD_TIMEOUT_S)
+            if done.status != 0:
+                raise StackError(f"the image cannot be built: {done.tail(3)}")
+
+        self.copy.run.shared("images", Images).build(image, build)
+
+    def start(
+        self,
+        extra: Mapping[str, str] | None = None,
+        *,
+        folder: Path = Path("/"),
+        terminal: Terminal | None = None,
+        command: str | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Run ``docker compose up --detach``, or another command, and return at once."""
+        self._extra = dict(extra or {})
+        self.prepare(self._extra)
+        values = self._values(self._extra)
+        process = self.copy.spawn(
+            command or "docker compose up --detach", values, folder=folder, terminal=terminal
+        )
+        threading.Thread(target=self._follow, args=(process, values), daemon=True).start()
+        return process
+
+    def _follow(self, process: subprocess.Popen[bytes], values: dict[str, str]) -> None:
+        """Write what the containers say to the copy's log file, as ``docker compose logs`` shows it."""
+        process.wait()
+        with contextlib.suppress(Blocked):  # the run is over
+            self.copy.spawn("docker compose logs --follow --no-color --no-log-prefix", values)
+
+    def call(
+        self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> Finished:
+        """Run one of the project's commands beside the containers, in the copy's folder."""
+        values = {**self._extra, **(extra or {})}
+        self._write(values)
+        return self.copy.call(command, self._values(values), timeout_s=timeout_s)
+
+    def bring_release(self) -> None:
+        """Put the app's containers in the place of its old ones, with what the copy holds now."""
+        self.prepare(self._extra)
+        self._compose(f"up --detach --no-deps {self.containers.app}", self._extra)
+
+    def processes(self) -> Processes:
+        """Return the processes of the app now. The engine's own children are the first ones of the containers."""
+        servers = self.containers.pids(self.containers.app)
+        tree = with_descendants(servers)
+        return Processes(
+            manager=self.containers.engine.pid,
+            servers=servers & tree,
+            workers=tree & self.copy.events.pids("worker"),
+            tree=tree,
+        )
+
+    def proxy_pids(self) -> frozenset[int]:
+        """Return the processes of the proxy now."""
+        return with_descendants(self.containers.pids(self.containers.proxy))
+
+    def is_running(self) -> bool:
+        """Tell whether the engine says of app and proxy that they run, and of none that it is unhealthy."""
+        return self.containers.are_running()
+
+    def app_has_failed(self) -> bool:
+        """Tell whether the engine says that a container of the app, or one that it waits for, has failed."""
+        return self.containers.have_failed()
+
+    def has_given_up(self) -> bool:
+        """Tell whether a container has ended for good that should run, or one failed that the app waits for."""
+        return self.containers.have_given_up()
+
+    def state(self) -> str:
+        """Return the states of all containers."""
+        return self.containers.describe()
+
+    def end(self) -> None:
+        """SIGKILL everything."""
+        self.containers.kill()
+        super().end()
+
+    def stop_app(self) -> None:
+        """Stop the app's containers."""
+        self._compose(f"stop {self.containers.app}", self._extra, timeout_s=self.stop_grace_s + 30)
+
+    def start_app(self) -> None:
+        """Start the app's containers again."""
+        self.prepare(self._extra)
+        self.copy.spawn(
+            f"docker compose up --detach --no-deps {self.containers.app}", self._values(self._extra)
+        )
+
+    def log_files(self) -> list[Path]:
+        """Return the file that has what all containers say."""
+        return [self.copy.log_file] if self.copy.log_file.is_file() else []
+
+    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
+        """Return the last lines of what Compose and the containers said."""
+        del of_all_programs
+        return self.without_root("\n".join(tail(file, 3 * lines) for file in self.log_files()))
+
+    def advice(self, check_id: str) -> list[Advice]:
+        """Return where a failed check is usually mended: in the Compose file, the proxy's file or the server's."""
+        found = []
+        if check_id in ADVICE:
+            key, text = ADVICE[check_id]
+            found.append(Advice(self.config.manager_config, self._line(key), text))
+        return [*found, *self.part_advice(check_id)]
+
+    def _line(self, key: str) -> int | None:
+        lines = (self.config.root / self.config.manager_config).read_text(encoding="utf-8").splitlines()
+        start = f"  {self.containers.app}:"
+        after = next((n for n, line in enumerate(lines) if line.startswith(start)), 0)
+        numbered = list(enumerate(lines, 1))
+        return next((n for n, line in numbered if n > after and line.strip().startswith(f"{key}:")), None)

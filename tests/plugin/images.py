@@ -1,0 +1,138 @@
+"""Images for tests of containers, made of this machine's own files: no registry is asked, and nothing is booted."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+WHEELS = REPOSITORY / "build/wheels"
+PYTHON = "/usr/bin/python3"
+PACKAGES = (
+    "base-files",
+    "base-passwd",
+    "ca-certificates",
+    "coreutils",
+    "dash",
+    "libstdc++6",
+    "passwd",
+    "python3-venv",
+)
+BASE_IMAGE = "deploycheck-tests/python"
+CADDY_IMAGE = "deploycheck-tests/caddy"
+PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PIP_CONF = "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n"
+# What no program reads in a container.
+LEFT_OUT = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/(test|idlelib|__pycache__)/")
+
+
+def make_images(docker: list[str]) -> None:
+    """Give the engine images in the place of ``python:3-slim`` and ``caddy:2``.
+
+    Args:
+        docker: the command line that speaks to it.
+
+    Raises:
+        subprocess.CalledProcessError: there is no Debian here, or packages cannot be downloaded.
+    """
+    download_wheels()
+    _import(docker, BASE_IMAGE, (*_root(), *_files_of(closure(PACKAGES)), *_wheels()))
+    caddy = Path(sysconfig.get_path("scripts")) / "caddy"
+    _import(docker, CADDY_IMAGE, (*_root(), ("usr/bin/caddy", caddy)))
+
+
+def download_wheels() -> None:
+    """Download what the image of a generated project installs, if it is not here yet."""
+    text = (REPOSITORY / "{{cookiecutter.project_slug}}/pyproject.toml").read_text(encoding="utf-8")
+    part = text.partition("\ndependencies = [")[2].partition("\n]")[0]
+    wanted = [found for found in re.findall(r'^    "(.+)",$', part, re.MULTILINE) if "-bin" not in found]
+    marker = WHEELS / "requirements.txt"
+    if marker.is_file() and marker.read_text(encoding="utf-8").splitlines() == wanted:
+        return
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    WHEELS.mkdir(parents=True)
+    environment = WHEELS / "venv"
+    subprocess.run([PYTHON, "-m", "venv", environment], check=True)
+    pip = [environment / "bin/pip", "-qq", "--disable-pip-version-check", "download"]
+    subprocess.run([*pip, "--only-binary=:all:", f"--dest={WHEELS}", *wanted], check=True)
+    shutil.rmtree(environment)
+    marker.write_text("\n".join(wanted), encoding="utf-8")
+
+
+def closure(packages: tuple[str, ...]) -> set[str]:
+    """Return Debian packages with all that they need, as they are installed here."""
+    form = "-f=${binary:Package}\t${Provides}\t${Pre-Depends}, ${Depends}\n"
+    listed = subprocess.run(["dpkg-query", "-W", form], check=True, capture_output=True, text=True).stdout
+    needs, by_name = {}, {}
+    for line in listed.splitlines():
+        package, provides, needed = line.split("\t")
+        needs[package] = _names(needed)
+        for name in (package.partition(":")[0], *_names(provides)):
+            by_name.setdefault(name, package)
+    found: set[str] = set()
+    waiting = [by_name[name] for name in packages]
+    while waiting:
+        package = waiting.pop()
+        if package not in found:
+            found.add(package)
+            waiting += [by_name[name] for name in needs[package] if name in by_name]
+    return found
+
+
+def _names(relations: str) -> list[str]:
+    return re.findall(r"(?:^|[,|])\s*([a-z0-9][a-z0-9.+-]+)", relations)
+
+
+def _root() -> Iterator[tuple[str, Path]]:
+    """Yield the folders and files that every image has."""
+    for name in ("bin", "sbin", "lib", "lib64", "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"):
+        if (path := Path("/", name)).exists():
+            yield name, path
+    yield "etc/ssl/certs/ca-certificates.crt", Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def _files_of(packages: set[str]) -> Iterator[tuple[str, Path]]:
+    listed = subprocess.run(["dpkg", "-L", *packages], check=True, capture_output=True, text=True).stdout
+    for line in sorted(set(listed.splitlines())):
+        path = Path(line)
+        is_file = path.is_absolute() and os.path.lexists(path) and (path.is_symlink() or not path.is_dir())
+        if is_file and not LEFT_OUT.search(line):
+            # /bin is a link to /usr/bin: what is below must be at its true place.
+            yield str((path.parent.resolve() / path.name).relative_to("/")), path
+    yield "etc/ld.so.cache", Path("/etc/ld.so.cache")
+
+
+def _wheels() -> Iterator[tuple[str, Path]]:
+    for wheel in sorted(WHEELS.glob("*.whl")):
+        yield f"wheels/{wheel.name}", wheel
+
+
+def _import(docker: list[str], name: str, files: tuple[tuple[str, Path], ...]) -> None:
+    process = subprocess.Popen(
+        [*docker, "import", "--change", PATH, "-", name], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    assert process.stdin is not None
+    with process.stdin, tarfile.open(fileobj=process.stdin, mode="w|") as archive:
+        for folder, mode in (("tmp", 0o1777), ("etc", 0o755), ("var/tmp", 0o1777), ("root", 0o700)):
+            info = tarfile.TarInfo(folder)
+            info.type, info.mode = tarfile.DIRTYPE, mode
+            archive.addfile(info)
+        info = tarfile.TarInfo("etc/pip.conf")
+        info.size = len(PIP_CONF)
+        archive.addfile(info, io.BytesIO(PIP_CONF.encode()))
+        for inside, path in dict(files).items():
+            archive.add(path if path.is_symlink() else path.resolve(), inside, recursive=False)
+    if process.wait() != 0:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+
+
+if __name__ == "__main__":
+    make_images(sys.argv[1:] or ["docker"])
