@@ -10,6 +10,7 @@ from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.units import Unit, units_of_the_start, written_units
 from pytest_deploycheck.sandbox.run import Finished, ProjectCopy
 from pytest_deploycheck.sandbox.tools import require
+from pytest_deploycheck.stacks.selection import has_containers
 from pytest_deploycheck.start import Start, start_and_watch
 from pytest_deploycheck.workshop import Workshop, end
 
@@ -48,6 +49,11 @@ def enable_for_the_start(workshop: Workshop) -> Enabled:
         NotVerified: no command is declared, it would change this machine, or there is no systemctl.
     """
     enable = workshop.config.enable
+    if enable is None and has_containers(workshop.config):
+        raise NotVerified(
+            "the engine starts again what it ran, by the restart policies of the containers, when the machine starts: "
+            "to see it, this machine's engine would have to be started anew"
+        )
     if enable is None:
         raise NotVerified(
             "what lets the machine's start start the deployment is not declared: [tool.deploycheck] enable names a "

@@ -39,6 +39,7 @@ class Container:
         exit_status: of its last end.
         health: ``healthy``, ``unhealthy``, ``starting``; empty without a health check.
         restarts: how often the engine has started it again.
+        log_file: where the engine keeps what it says; None if in no file.
     """
 
     identity: str
@@ -48,6 +49,7 @@ class Container:
     exit_status: int
     health: str
     restarts: int
+    log_file: Path | None = None
 
     def __str__(self) -> str:
         health = f" ({self.health})" if self.health else ""
@@ -125,4 +127,5 @@ def _container(shown: Mapping[str, Any]) -> Container:
         exit_status=state["ExitCode"],
         health=(state.get("Health") or {}).get("Status", ""),
         restarts=shown["RestartCount"],
+        log_file=Path(shown["LogPath"]) if shown.get("LogPath") else None,
     )

@@ -47,7 +47,6 @@ class BaseStack:
         self._acme = acme
         self.relocated: list[str] = []
         self.typed: list[str] = []
-        self.folders: tuple[Path, ...] = (copy.root, copy.outside)
         self.log_keeper: str | None = None
         self.database = databases.find(self.config)
         self.environment = {**self.database.relocate(copy), **(extra or {})}
@@ -56,6 +55,11 @@ class BaseStack:
     def config(self) -> Config:
         """The project's settings."""
         return self.copy.run.config
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where its files are."""
+        return (self.copy.root, self.copy.outside)
 
     def find_parts(self, commands: Mapping[str, str], *, kind: str) -> tuple[str, str | None]:
         """Return the names of the programs that are the app and the proxy; None for a proxy that the project lacks.

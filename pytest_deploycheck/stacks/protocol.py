@@ -36,7 +36,6 @@ class Stack(Protocol):
         database: the database of the copy.
         start_grace_s: the time that the manager gives the app to come up, in seconds.
         stop_grace_s: the time that the manager gives the app to stop, in seconds.
-        folders: where its files are.
         log_keeper: who writes the app's logs to the disk, if that is no process of the deployment.
         typed: where the start boots a machine: the commands that had to be typed afterwards to start everything.
     """
@@ -52,13 +51,16 @@ class Stack(Protocol):
     database: Database
     start_grace_s: float
     stop_grace_s: float
-    folders: tuple[Path, ...]
     log_keeper: str | None
     typed: list[str]
 
     @property
     def config(self) -> Config:
         """The project's settings."""
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where its files are now, those of its logs too."""
 
     def prepare(self, extra: Mapping[str, str] | None = None) -> None:
         """Make what a start with the same variables needs and no start has to wait for, such as an image.

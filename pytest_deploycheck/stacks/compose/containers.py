@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from pytest_deploycheck.sandbox.engine import Container, Engine
 
@@ -55,6 +56,10 @@ class Containers:
             one.status in ENDED and (one.exit_status != 0 or one.service in {self.app, self.proxy})
             for one in self.of()
         )
+
+    def log_folders(self) -> list[Path]:
+        """Return where the engine keeps what the containers say."""
+        return [one.log_file.parent for one in self.of() if one.log_file]
 
     def describe(self) -> str:
         """Return the states of all containers."""

@@ -87,6 +87,11 @@ class ComposeStack(BaseStack):
             *filter(None, [plugin]),
         ]
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where its files are, and where the engine keeps what its containers say."""
+        return (*super().folders, *self.containers.log_folders())
+
     def _read(self) -> Services:
         """Let Compose itself read the project's file; copies with the same file and values share what it says."""
         files = (self.copy.root / name for name in (self.config.manager_config, self.config.env_file))

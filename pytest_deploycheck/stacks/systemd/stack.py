@@ -49,7 +49,6 @@ class SystemdStack(BaseStack):
         super().__init__(copy, extra, acme=acme)
         self._machine = Machine(copy)
         self._machine.make()
-        self.folders = (copy.root, self._machine.root / "var/log")
         self.log_keeper = "journald"
         self._process: subprocess.Popen[bytes] | None = None
         self._units = self._installed()
@@ -106,6 +105,11 @@ class SystemdStack(BaseStack):
             0, f"project -> a copy in {where}, on a machine of its own, which systemd boots"
         )
         self.relocated += drop_ins.moved
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where its files are, and the machine's journal."""
+        return (self.copy.root, self._machine.root / "var/log")
 
     def start(
         self,
