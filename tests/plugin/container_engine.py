@@ -1,0 +1,68 @@
+"""A container engine for the length of some tests, with images that no registry gave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from images import BASE_IMAGE, CADDY_IMAGE, make_images
+
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox.engine import Engine
+from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
+
+PROGRAMS = {"dockerd": "docker.io", "docker-compose": "docker-compose", "dpkg": "dpkg"}
+START_DEADLINE_S = 60.0
+IMAGES = {"BASE_IMAGE": BASE_IMAGE, "CADDY_IMAGE": CADDY_IMAGE}
+
+
+def missing() -> str | None:
+    """Return what this machine lacks, None if all is here."""
+    for program, package in PROGRAMS.items():
+        if not shutil.which(program, path=SYSTEM_PATH):
+            return f"apt-get install {package}"
+    return None if os.geteuid() == 0 else "only root can start a container engine"
+
+
+@contextmanager
+def engine() -> Iterator[Engine]:
+    """Start an engine of its own, which has nothing of another one and knows no network; end it, and remove all.
+
+    ``docker`` and the checks find it by ``DOCKER_HOST``.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="dc-engine-"))
+    found = Engine(folder / "docker.sock")
+    places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+    options = [f"--{name}={folder / place}" for name, place in places.items()]
+    with (folder / "log").open("wb") as log:
+        daemon = subprocess.Popen(
+            ["dockerd", "--bridge=none", "--iptables=false", f"--host={found.address}", *options],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    before = os.environ.get("DOCKER_HOST")
+    os.environ["DOCKER_HOST"] = found.address
+    try:
+        up = wait_for(lambda: found.pid, bool, deadline_s=START_DEADLINE_S)
+        assert up, (folder / "log").read_text(encoding="utf-8")
+        make_images(["docker"])
+        yield found
+    finally:
+        os.environ.pop("DOCKER_HOST") if before is None else os.environ.update(DOCKER_HOST=before)
+        daemon.terminate()
+        daemon.wait(timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def use_images(project: Path) -> None:
+    """Let a generated project build on the images that are here."""
+    file = project / ".env"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    values = [line for line in lines if line.partition("=")[0] not in IMAGES]
+    values += [f"{name}={image}" for name, image in IMAGES.items()]
+    file.write_text("\n".join(values) + "\n", encoding="utf-8")
