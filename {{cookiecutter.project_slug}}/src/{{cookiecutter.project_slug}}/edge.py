@@ -63,7 +63,9 @@ class ClientHeaderMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Whether it is believed is decided by who has sent it, by the middleware inside of this one."""
-        if scope["type"] != "lifespan" and (client := Headers(scope=scope).get(self.name)):
+        values = [] if scope["type"] == "lifespan" else Headers(scope=scope).getlist(self.name)
+        if values:
             scope = {**scope, "headers": list(scope["headers"])}
-            MutableHeaders(scope=scope)["x-forwarded-for"] = client
+            # Of several lines the last one is the platform's.
+            MutableHeaders(scope=scope)["x-forwarded-for"] = values[-1]
         await self.app(scope, receive, send)
