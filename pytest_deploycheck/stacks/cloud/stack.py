@@ -66,7 +66,7 @@ class CloudStack(BaseStack):
         (self._port,) = self.app_ports.values()
         self._missing = container.needs()
         limit = self.config.memory_limit_mb
-        self._group = None if self._missing or not limit else container.memory_group(copy, limit)
+        self._group = container.memory_group(copy, limit) if limit else None
         self._relocate()
 
     def _relocate(self) -> None:
@@ -78,20 +78,24 @@ class CloudStack(BaseStack):
             "TMPDIR": str(copy_tmp(self.copy)),
         }
         limit = self.config.memory_limit_mb
-        missing = f"not enforced here: it needs {self._missing or 'a control group with memory'}"
-        disk = "read-only but for TMPDIR" if self.contract.read_only else "writable"
-        found, variable, grace_s = (
-            self._command.found,
-            self.contract.port_variable,
-            self.contract.stop_grace_s,
+        enforced = f"not enforced here: it needs {self._missing}" if self._missing else "as there"
+        limited = (
+            "a control group"
+            if self._group
+            else "not enforced by the kernel here: it needs root, and a memory controller"
         )
+        files = ", ".join(self.contract.platforms.values()) or "no file of theirs"
+        disk = "read-only but for TMPDIR" if self.contract.read_only else "writable"
+        found, grace_s = self._command.found, self.contract.stop_grace_s
+        variable = self.contract.port_variable
         self.relocated = [
             f"image -> not built: its command {found.value} ({found.where}) in {self.copy.run.folder.parent}",
             f"platform -> a process that gives it {variable}={self._port}, starts it anew, and stops it in {grace_s} s",
             f"the platform's edge -> Caddy on {LOOPBACK}:{self.entry.https_port}, with a certificate of the test CA",
-            f"the disk, {disk}; the first process of its namespace -> {missing if self._missing else 'as there'}",
-            f"memory limit of {limit} MiB -> {'a control group' if self._group else missing}",
+            f"the disk, {disk}; the first process of its namespace -> {enforced}",
+            *([f"memory limit of {limit} MiB -> {limited}"] if limit else []),
             "the image's user -> the user who runs the checks",
+            f"the platforms themselves -> not asked: read was {files}",
         ]
         name = self.contract.networks_variable
         value = {**self.config.env, **self.environment}.get(name, "")
