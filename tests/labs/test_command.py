@@ -365,9 +365,13 @@ def live(pid: int) -> list[psutil.Process]:
 
 
 def test_every_lab_is_listed(project: Path, lab: Lab) -> None:
-    """With its minutes, and with the reason where it does not fit."""
+    """With its minutes, whether it is on the core path, and with the reason where it does not fit."""
     said = lab("list")[1]
-    assert all(record.name in said for record in all_labs())
+    lines = {line.split()[0]: line for line in said.splitlines() if " min " in line}
+    assert {name for name, line in lines.items() if " core " in line} == {
+        record.name for record in all_labs() if record.core
+    }
+    assert lines.keys() == {record.name for record in all_labs()}
     assert "needs a project with database = postgresql" in said
 
 
