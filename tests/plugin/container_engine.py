@@ -44,16 +44,18 @@ def control_group(name: str) -> Iterator[str]:
             with contextlib.suppress(OSError):  # version 2, and nobody has handed this controller down
                 (group / file).write_text(most, encoding="ascii")
             break
-    yield f"/{name}"
-    for parent in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
-        for path in sorted(parent.joinpath(name).glob("**/"), reverse=True):
-            with contextlib.suppress(OSError):
-                path.rmdir()
+    try:
+        yield f"/{name}"
+    finally:
+        for parent in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
+            for path in sorted(parent.joinpath(name).glob("**/"), reverse=True):
+                with contextlib.suppress(OSError):
+                    path.rmdir()
 
 
 @contextmanager
 def engine() -> Iterator[Engine]:
-    """Start an engine of its own, which has nothing of another one and knows no network; end it, and remove all.
+    """Start an engine of its own, which has no image and knows no network; end it, and remove all.
 
     ``docker`` and the checks find it by ``DOCKER_HOST``.
     """
@@ -84,7 +86,6 @@ def _running(found: Engine, folder: Path, group: str) -> Iterator[Engine]:
     try:
         up = wait_for(lambda: found.pid, bool, deadline_s=START_DEADLINE_S)
         assert up, (folder / "log").read_text(encoding="utf-8")
-        make_images(["docker"])
         yield found
     finally:
         os.environ.pop("DOCKER_HOST") if before is None else os.environ.update(DOCKER_HOST=before)
@@ -94,7 +95,8 @@ def _running(found: Engine, folder: Path, group: str) -> Iterator[Engine]:
 
 
 def use_images(project: Path) -> None:
-    """Let a generated project build on the images that are here."""
+    """Make images for a generated project, and let it build on them."""
+    make_images(["docker"], project)
     file = project / ".env"
     lines = file.read_text(encoding="utf-8").splitlines()
     values = [line for line in lines if line.partition("=")[0] not in IMAGES]

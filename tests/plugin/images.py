@@ -7,9 +7,9 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 import tarfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,26 +34,25 @@ PIP_CONF = "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version
 LEFT_OUT = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/(test|idlelib|__pycache__)/")
 
 
-def make_images(docker: list[str]) -> None:
+def make_images(docker: list[str], project: Path) -> None:
     """Give the engine images in the place of ``python:3-slim`` and ``caddy:2``.
 
     Args:
         docker: the command line that speaks to it.
+        project: the image of this one can then be built.
 
     Raises:
         subprocess.CalledProcessError: there is no Debian here, or packages cannot be downloaded.
     """
-    download_wheels()
+    with (project / "pyproject.toml").open("rb") as file:
+        download_wheels(tomllib.load(file)["project"]["dependencies"])
     _import(docker, BASE_IMAGE, (*_root(), *_files_of(closure(PACKAGES)), *_wheels()))
     caddy = Path(sysconfig.get_path("scripts")) / "caddy"
     _import(docker, CADDY_IMAGE, (*_root(), ("usr/bin/caddy", caddy)))
 
 
-def download_wheels() -> None:
-    """Download what the image of a generated project installs, if it is not here yet."""
-    text = (REPOSITORY / "{{cookiecutter.project_slug}}/pyproject.toml").read_text(encoding="utf-8")
-    part = text.partition("\ndependencies = [")[2].partition("\n]")[0]
-    wanted = [found for found in re.findall(r'^    "(.+)",$', part, re.MULTILINE) if "-bin" not in found]
+def download_wheels(wanted: list[str]) -> None:
+    """Download what an image installs, if it is not here yet."""
     marker = WHEELS / "requirements.txt"
     if marker.is_file() and marker.read_text(encoding="utf-8").splitlines() == wanted:
         return
@@ -132,7 +131,3 @@ def _import(docker: list[str], name: str, files: tuple[tuple[str, Path], ...]) -
             archive.add(path if path.is_symlink() else path.resolve(), inside, recursive=False)
     if process.wait() != 0:
         raise subprocess.CalledProcessError(process.returncode, process.args)
-
-
-if __name__ == "__main__":
-    make_images(sys.argv[1:] or ["docker"])
