@@ -43,6 +43,7 @@ def test_two_labs_of_each_concept_are_the_core_path() -> None:
 
 
 def test_each_lab_is_counted_once(chapters: list[Chapter]) -> None:
-    """No lab is forgotten, in the core path or beside it."""
+    """No lab is forgotten, in the core path or beside it; the README says how many there are."""
     counted = [lab.name for chapter in chapters for lab in chapter.labs]
     assert sorted(counted) == sorted(lab.name for lab in all_labs())
+    assert f"[{len(counted)} labs](docs/labs.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
