@@ -91,6 +91,9 @@ def _running(found: Engine, folder: Path, group: str) -> Iterator[Engine]:
         os.environ.pop("DOCKER_HOST") if before is None else os.environ.update(DOCKER_HOST=before)
         daemon.terminate()
         daemon.wait(timeout=60)
+        # The engine leaves the network namespaces mounted that its containers shared with the machine.
+        for namespace in folder.glob("exec/netns/*"):
+            subprocess.run(["umount", namespace], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
