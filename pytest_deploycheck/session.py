@@ -34,6 +34,7 @@ def start_session(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: nothing deployable is here, or a setting is wrong.
     """
+    _refuse_moved_rootdir(config)
     try:
         settings = load(config.rootpath)
         databases.find(settings).verify()
@@ -41,7 +42,7 @@ def start_session(config: pytest.Config) -> None:
         _refuse_other_systems(settings)
     except ConfigError as error:
         _refuse_other_systems(None)
-        raise pytest.UsageError(f"deploycheck: {error}{_rootdir_hint(config)}") from None
+        raise pytest.UsageError(f"deploycheck: {error}") from None
     settings = replace(settings, more_proxies=_proxies_of_others(config, settings))
     if config.hook.pytest_deploycheck_stack(settings=settings):
         settings = replace(settings, lacks={})  # who brings a stack knows what it can show
@@ -61,13 +62,21 @@ def _refuse_other_systems(settings: Config | None) -> None:
         raise pytest.UsageError(platforms.refusal("--deploycheck"))
 
 
-def _rootdir_hint(config: pytest.Config) -> str:
-    """pytest looks for its rootdir before it knows our options, and takes ``--deploycheck-report DIR`` for a path."""
-    if (
-        config.invocation_params.dir / collect.ANCHOR
-    ).is_file() and config.rootpath != config.invocation_params.dir:
-        return ". Your pyproject.toml was not read: write --deploycheck-report=DIR with =, or add --rootdir=."
-    return ""
+def _refuse_moved_rootdir(config: pytest.Config) -> None:
+    """Refuse a run of another project than the one in this folder.
+
+    pytest looks for its rootdir before it knows our options, and takes the DIR of ``--deploycheck-report DIR`` for a
+    path to tests.
+    """
+    here, words = config.invocation_params.dir, [str(word) for word in config.invocation_params.args]
+    if config.rootpath == here or config.option.rootdir or not (here / collect.ANCHOR).is_file():
+        return
+    for option, value in itertools.pairwise(words):
+        if option in ("--deploycheck-report", "--deploycheck-baseline") and (here / value).exists():
+            raise pytest.UsageError(
+                f"deploycheck: not this folder but {config.rootpath} would be checked, for pytest takes {value} for a "
+                f"path to tests: write {option}={value} with =, or add --rootdir=."
+            )
 
 
 def _proxies_of_others(config: pytest.Config, settings: Config) -> tuple[Proxy, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 CONF = "[program:app]\ncommand=gunicorn app:app\n"
@@ -48,6 +50,15 @@ def test_without_the_flag_only_own_tests_run(project: pytest.Pytester) -> None:
 def test_option_without_the_flag_is_refused(project: pytest.Pytester, option: str) -> None:
     """An option that would silently do nothing is an error."""
     assert "does nothing without --deploycheck" in error_line(run(project, option))
+
+
+def test_a_folder_for_reports_is_not_taken_for_the_project(project: pytest.Pytester, tmp_path: Path) -> None:
+    """pytest looks for its rootdir in all words that are paths: another project there would be checked unasked."""
+    project.makepyprojecttoml('[tool.deploycheck]\ndomain = "here.example.com"\n[tool.pytest.ini_options]\n')
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\n[tool.deploycheck]\ndomain = "x"\n')
+    line = error_line(run(project, "--deploycheck", "--deploycheck-report", str(tmp_path)))
+    assert f"--deploycheck-report={tmp_path}" in line
+    assert "--rootdir=." in line
 
 
 def test_nothing_deployable(pytester: pytest.Pytester) -> None:
