@@ -7,7 +7,7 @@ from functools import partial
 from harness import Change, sabotage
 
 ANSWERS = (("process_manager", "cloud"), ("database", "postgresql"))
-cloud = partial(sabotage, answers=ANSWERS)
+cloud = partial(sabotage, answers=ANSWERS, touches=("BOOT002",))
 
 CONTRACT, RUN, FLY, RENDER = (
     "deploy/cloud/contract.toml",
