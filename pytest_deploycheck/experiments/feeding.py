@@ -242,14 +242,19 @@ def leak(workshop: Workshop) -> Leaked:
             leaking.append(TimeLine(tuple(timed(stack.entry, client, path) for _ in range(LEAKS_AT_ONCE))))
         return False
 
-    with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic, stack.entry.client() as client:
+    patience_s = workshop.for_leaks.patience_s
+    with (
+        # Where one worker is all there is, a request waits for the next one.
+        SteadyTraffic(stack.entry, stack.config.requests.read, timeout_s=patience_s) as traffic,
+        stack.entry.client() as client,
+    ):
         traffic.wait_for_good(10)
-        deadline_s = max(LEAK_DEADLINE_S, LEAK_RECOVERIES * workshop.for_leaks.patience_s)
+        deadline_s = max(LEAK_DEADLINE_S, LEAK_RECOVERIES * patience_s)
         wait_for(lambda: leak_some(client), bool, deadline_s=deadline_s, every_s=LEAK_EVERY_S)
         after = wait_for(
             look,
             lambda now: len(now.workers - shut_down()) >= len(before.workers),
-            deadline_s=workshop.for_leaks.patience_s,
+            deadline_s=patience_s,
         )
         took_s = time.monotonic() - began
         traffic.wait_for_good(10, deadline_s=2)

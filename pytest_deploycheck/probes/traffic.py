@@ -12,7 +12,7 @@ from types import TracebackType
 
 import httpx2
 
-from pytest_deploycheck.probes.http import Answer, Entry, timed
+from pytest_deploycheck.probes.http import TIMEOUT_S, Answer, Entry, timed
 from pytest_deploycheck.probes.repeat import Repeated
 from pytest_deploycheck.probes.wait import wait_for
 
@@ -53,13 +53,19 @@ class SteadyTraffic(Repeated):
     """
 
     def __init__(
-        self, entry: Entry, path: str | Callable[[], str], *, clients: int = 4, pause_s: float = 0.1
+        self,
+        entry: Entry,
+        path: str | Callable[[], str],
+        *,
+        clients: int = 4,
+        pause_s: float = 0.1,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.entry = entry
         self.path = path
         self.clients = clients
         self._answers: list[Answer] = []
-        self._connections = [entry.client() for _ in range(clients)]
+        self._connections = [entry.client(timeout_s=timeout_s) for _ in range(clients)]
         super().__init__([partial(self._send, client) for client in self._connections], pause_s=pause_s)
 
     def _send(self, client: httpx2.Client) -> None:

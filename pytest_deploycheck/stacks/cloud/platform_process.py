@@ -114,7 +114,7 @@ class Platform:
             self.say("STOPPED")
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(first_of(self.container.pid), signal.SIGTERM)
+            os.kill(first_of(self.container.pid) or self.container.pid, signal.SIGTERM)
         deadline = time.monotonic() + self.order["stop_grace_s"]
         while self.container.poll() is None and time.monotonic() < deadline:
             time.sleep(EVERY_S)
@@ -154,13 +154,16 @@ class Platform:
             time.sleep(EVERY_S)
 
 
-def first_of(pid: int) -> int:
-    """Return the first process of a container, which gets the signals: behind ``unshare`` it is the only child."""
+def first_of(pid: int) -> int | None:
+    """Return the first process of a container, which gets the signals: behind ``unshare`` it is the only child.
+
+    None where ``unshare`` has not made it yet.
+    """
     try:
         program = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
     except OSError:
         return pid
-    return next(iter(children_of(pid)), pid) if program.endswith(b"unshare") else pid
+    return next(iter(children_of(pid)), None) if program.endswith(b"unshare") else pid
 
 
 def children_of(pid: int) -> list[int]:

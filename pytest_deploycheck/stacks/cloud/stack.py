@@ -164,8 +164,10 @@ class CloudStack(BaseStack):
 
     def processes(self) -> Processes:
         """Return the processes of the app now."""
-        pid = self._said().get("container")
-        servers = alive({platform_process.first_of(pid)}) if pid else frozenset()
+        said = self._said()
+        pid = said.get("container") if said.get("state") != "RELEASING" else None  # that one is no server
+        first = platform_process.first_of(pid) if pid else None
+        servers = alive({first}) if first else frozenset()
         tree = with_descendants(servers)
         manager = self._process.pid if self._process and self._process.poll() is None else 0
         workers = tree & self.copy.events.pids("worker")
