@@ -36,9 +36,11 @@ class BaseStack:
 
     Attributes:
         NAME: the manager's name, for the report.
+        PROGRAMS_IN_LOG: how many programs print to the copy's log file: as many times the lines tell of each.
     """
 
     NAME: str
+    PROGRAMS_IN_LOG = 3
 
     def __init__(
         self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None
@@ -169,6 +171,16 @@ class BaseStack:
                 if psutil.Process(pid).name() == "sleep":
                     sleepers.append(pid)
         kill(sleepers, signal.SIGTERM)
+
+    def log_files(self) -> list[Path]:
+        """Return the one file that all print to; a manager that keeps others says so."""
+        return [self.copy.log_file] if self.copy.log_file.is_file() else []
+
+    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
+        """Return its last lines."""
+        del of_all_programs
+        wanted = self.PROGRAMS_IN_LOG * lines
+        return self.without_root("\n".join(tail(file, wanted) for file in self.log_files()))
 
     def part_advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended in the files of server, proxy or database."""

@@ -22,7 +22,7 @@ from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH, require
 from pytest_deploycheck.servers.other import OtherServer
-from pytest_deploycheck.stacks.base import BaseStack, tail
+from pytest_deploycheck.stacks.base import BaseStack
 from pytest_deploycheck.stacks.protocol import StackError
 
 # What Docker, Compose and Podman wait after SIGTERM; platforms wait longer.
@@ -37,6 +37,7 @@ class CommandStack(BaseStack):
     """
 
     NAME = "none"
+    PROGRAMS_IN_LOG = 1
 
     def __init__(
         self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None
@@ -111,13 +112,7 @@ class CommandStack(BaseStack):
 
     def _settings(self) -> dict[str, str]:
         """Return what the runner gives the command: the image's and service's variables, then the file's values."""
-        root = self.copy.root
-        moved = {
-            name: in_copy(value, self._command, root) for name, value in self._command.environment.items()
-        }
-        file = self.copy.root / self.config.env_file
-        read = dotenv_values(file, encoding="utf-8") if file.is_file() else {}
-        values = {**moved, **{name: value or "" for name, value in read.items()}}
+        values = variables_of(self._command, self.copy.root, self.config.env_file)
         scripts = f"{self.copy.root}/.venv/bin"
         probe = str(Path(inside.__file__).parent)
         paths = [probe, *filter(None, [values.get("PYTHONPATH", "")])]
@@ -166,27 +161,23 @@ class CommandStack(BaseStack):
         everything = with_descendants(first)
         told = everything if self._command.stops_all else first
         kill(told, signal.SIGTERM)
-        if wait_for(lambda: self._living(told), lambda left: not left, deadline_s=self.stop_grace_s):
+        if not self._end_in_time(told):
             kill(everything)
-            wait_for(lambda: self._living(told), lambda left: not left, deadline_s=self.stop_grace_s)
+            self._end_in_time(told)
 
-    def _living(self, pids: Iterable[int]) -> frozenset[int]:
-        """Return those of the processes that run; the command's own is reaped when it has ended."""
-        assert self._process
-        self._process.poll()
-        return alive(pids)
+    def _end_in_time(self, pids: Iterable[int]) -> bool:
+        """Tell whether the processes end within the grace time."""
+
+        def living() -> frozenset[int]:
+            if self._process:
+                self._process.poll()  # it is reaped when it has ended
+            return alive(pids)
+
+        return not wait_for(living, lambda left: not left, deadline_s=self.stop_grace_s)
 
     def start_app(self) -> None:
         """Run the command again."""
         self.start()
-
-    def log_files(self) -> list[Path]:
-        """Return what the command prints to."""
-        return [self.copy.log_file] if self.copy.log_file.is_file() else []
-
-    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
-        """Return the last lines of what the command printed."""
-        return self.without_root("\n".join(tail(file, lines) for file in self.log_files()))
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended: at the command, if anywhere that is known."""
@@ -200,6 +191,14 @@ def line_of(command: ServerCommand, root: Path) -> str:
     if command.before:
         return shlex.join(["/bin/sh", "-c", f"{command.before} && exec {line}"])
     return shlex.join(["/bin/sh", "-c", line]) if command.is_shell else line
+
+
+def variables_of(command: ServerCommand, root: Path, env_file: str) -> dict[str, str]:
+    """Return the variables that come with a command, as they are in a copy, and above them those of a file in it."""
+    moved = {name: in_copy(value, command, root) for name, value in command.environment.items()}
+    file = root / env_file
+    read = dotenv_values(file, encoding="utf-8") if file.is_file() else {}
+    return {**moved, **{name: value or "" for name, value in read.items()}}
 
 
 def in_copy(text: str, command: ServerCommand, root: Path) -> str:

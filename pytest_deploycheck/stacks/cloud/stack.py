@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.detection.dockerfile import command_of
 from pytest_deploycheck.detection.files import ProjectFiles
@@ -27,11 +25,11 @@ from pytest_deploycheck.sandbox.ports import LOOPBACK
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
-from pytest_deploycheck.stacks.base import BaseStack, tail
+from pytest_deploycheck.stacks.base import BaseStack
 from pytest_deploycheck.stacks.cloud import container, platform_process
 from pytest_deploycheck.stacks.cloud.contract import read_contract
 from pytest_deploycheck.stacks.cloud.edge import edge_command
-from pytest_deploycheck.stacks.command import in_copy, line_of
+from pytest_deploycheck.stacks.command import in_copy, line_of, variables_of
 from pytest_deploycheck.stacks.protocol import StackError
 
 IMAGE = "Dockerfile"
@@ -145,14 +143,9 @@ class CloudStack(BaseStack):
 
     def _settings(self) -> dict[str, str]:
         """Return the variables of the image, and those that the platform gives: what is in the environment file."""
-        moved = {
-            name: in_copy(value, self._command, self.copy.root)
-            for name, value in self._command.environment.items()
-        }
-        file = self.copy.root / self.config.env_file
-        read = dotenv_values(file, encoding="utf-8") if file.is_file() else {}
+        given = variables_of(self._command, self.copy.root, self.config.env_file)
         inside = {} if self._missing else {"DEPLOYCHECK_PROC": str(container.proc_of(self.copy))}
-        return {"PATH": SYSTEM_PATH, **moved, **{name: value or "" for name, value in read.items()}, **inside}
+        return {"PATH": SYSTEM_PATH, **given, **inside}
 
     def _said(self) -> dict[str, Any]:
         """Return what the platform has written down last; empty where it does not run."""
@@ -217,15 +210,6 @@ class CloudStack(BaseStack):
         """Return the limit of memory, where this machine cannot enforce it."""
         limit = self.config.memory_limit_mb
         return f"the platform's limit of {limit} MiB" if limit and not self._group else None
-
-    def log_files(self) -> list[Path]:
-        """Return what the platform, the edge and the container print to."""
-        return [self.copy.log_file] if self.copy.log_file.is_file() else []
-
-    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
-        """Return the last lines of it."""
-        del of_all_programs
-        return self.without_root("\n".join(tail(file, 3 * lines) for file in self.log_files()))
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended; not at the edge, which is not the project's."""

@@ -23,7 +23,7 @@ from pytest_deploycheck.sandbox.engine import PROJECT_LABEL, Engine
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH, require
-from pytest_deploycheck.stacks.base import BaseStack, tail
+from pytest_deploycheck.stacks.base import BaseStack
 from pytest_deploycheck.stacks.compose.advice import ADVICE
 from pytest_deploycheck.stacks.compose.containers import Containers
 from pytest_deploycheck.stacks.compose.images import Images, digest
@@ -248,15 +248,6 @@ class ComposeStack(BaseStack):
         self.copy.spawn(
             f"docker compose up --detach --no-deps {self.containers.app}", self._values(self._extra)
         )
-
-    def log_files(self) -> list[Path]:
-        """Return the file that has what all containers say."""
-        return [self.copy.log_file] if self.copy.log_file.is_file() else []
-
-    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
-        """Return the last lines of what Compose and the containers said."""
-        del of_all_programs
-        return self.without_root("\n".join(tail(file, 3 * lines) for file in self.log_files()))
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended: in the Compose file, the proxy's file or the server's."""

@@ -276,10 +276,6 @@ class SystemdStack(BaseStack):
         argv = self._inside(["systemctl", *arguments])
         subprocess.run(argv, capture_output=True, check=False, timeout=self.stop_grace_s + 30)
 
-    def log_files(self) -> list[Path]:
-        """Return the file that has all of the machine's journal."""
-        return [self.copy.log_file] if self.copy.log_file.is_file() else []
-
     def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
         """Return the last lines of the journal that are about the project."""
         del of_all_programs
