@@ -27,8 +27,13 @@ FILES_OF = {
     ],
     ("process_manager", "supervisor", "systemd"): ["deploy/reload-proxy", "deploy/enable"],
     ("process_manager", "compose"): ["compose.yaml"],
-    ("process_manager", "compose", "kubernetes", "cloud"): [".dockerignore", "Dockerfile", "deploy/serve"],
-    ("process_manager", "supervisor", "systemd", "compose"): ["deploy/Caddyfile", "deploy/reload"],
+    ("process_manager", "swarm"): ["deploy/swarm.yaml", "deploy/containers"],
+    ("process_manager", "compose", "swarm", "kubernetes", "cloud"): [
+        ".dockerignore",
+        "Dockerfile",
+        "deploy/serve",
+    ],
+    ("process_manager", "supervisor", "systemd", "compose", "swarm"): ["deploy/Caddyfile", "deploy/reload"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py", "deploy/systemd/*-app.service"],
     ("app_server", "uvicorn"): [
         "deploy/systemd/*.socket",
@@ -156,6 +161,7 @@ def main() -> None:
         "supervisor": "DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start",
         "systemd": "sudo deploy/enable && sudo reboot  # on the server; README.md tells how to try it here",
         "compose": "docker compose up --build --detach",
+        "swarm": "docker swarm init && deploy/reload",
         "cloud": "fly deploy  # README.md has the other platforms, and what comes before",
         "kubernetes": "kubectl apply -k deploy/kubernetes/overlays/production  # README.md tells what comes before",
     }

@@ -22,9 +22,19 @@ from pytest_deploycheck.probes.unix import UnixConnection
 
 USUAL_SOCKET = "/var/run/docker.sock"
 PATIENCE_S = 30.0
-PROJECT_LABEL = "com.docker.compose.project"
-SERVICE_LABEL = "com.docker.compose.service"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The labels of containers that tell what they belong to: a project, and one of its services."""
+
+    project: str
+    service: str
+
+
+COMPOSE = Labels(project="com.docker.compose.project", service="com.docker.compose.service")
+SWARM = Labels(project="com.docker.stack.namespace", service="com.docker.swarm.service.name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +43,8 @@ class Container:
 
     Attributes:
         identity: the engine's name for it.
-        service: the service of the Compose file that it belongs to.
+        service: the service of the file that it belongs to.
+        created: when, as text that sorts.
         status: as the engine says it: ``created``, ``running``, ``restarting``, ``exited`` or ``dead``.
         pid: of its first process, as this machine counts; 0 if it does not run.
         exit_status: of its last end.
@@ -49,6 +60,7 @@ class Container:
     exit_status: int
     health: str
     restarts: int
+    created: str
     log_file: Path | None = None
 
     def __str__(self) -> str:
@@ -92,12 +104,26 @@ class Engine:
             return int(struct.unpack("3i", said)[0])
         return 0
 
-    def containers(self, project: str) -> list[Container]:
-        """Return the containers of a Compose project, in the order of their names; none where nobody answers."""
-        filters = quote(json.dumps({"label": [f"{PROJECT_LABEL}={project}"]}))
+    def containers(self, project: str, labels: Labels = COMPOSE) -> list[Container]:
+        """Return the containers of a project, in the order of their names; none where nobody answers."""
+        filters = quote(json.dumps({"label": [f"{labels.project}={project}"]}))
         listed = self._ask("GET", f"/containers/json?all=1&filters={filters}") or ()
         shown = (self._ask("GET", f"/containers/{one['Id']}/json") for one in listed)
-        return [_container(one) for one in sorted(filter(None, shown), key=lambda one: str(one["Name"]))]
+        found = sorted(filter(None, shown), key=lambda one: str(one["Name"]))
+        return [_container(one, project, labels) for one in found]
+
+    @property
+    def is_manager(self) -> bool:
+        """Whether it is a manager of a swarm."""
+        return bool(((self._ask("GET", "/info") or {}).get("Swarm") or {}).get("ControlAvailable"))
+
+    def tasks(self, service: str) -> list[dict[str, Any]]:
+        """Return what a swarm knows of the tasks of a service, those that have ended too; none if there is no such."""
+        return self._ask("GET", f"/tasks?filters={quote(json.dumps({'service': [service]}))}") or []
+
+    def remove_service(self, service: str) -> None:
+        """Let the swarm forget a service; it then ends the tasks."""
+        self._ask("DELETE", f"/services/{service}")
 
     def kill(self, container: Container) -> None:
         """SIGKILL all of a container's processes; the engine does not start it again."""
@@ -117,15 +143,17 @@ class Engine:
         return None
 
 
-def _container(shown: Mapping[str, Any]) -> Container:
+def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Container:
     state = shown["State"]
     return Container(
         identity=shown["Id"],
-        service=shown["Config"]["Labels"].get(SERVICE_LABEL, ""),
+        # A swarm puts the name of the stack before that of the service.
+        service=shown["Config"]["Labels"].get(labels.service, "").removeprefix(f"{project}_"),
         status=state["Status"],
         pid=state["Pid"],
         exit_status=state["ExitCode"],
         health=(state.get("Health") or {}).get("Status", ""),
         restarts=shown["RestartCount"],
+        created=shown["Created"],
         log_file=Path(shown["LogPath"]) if shown.get("LogPath") else None,
     )

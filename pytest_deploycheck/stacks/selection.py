@@ -16,6 +16,7 @@ from pytest_deploycheck.stacks.compose import ComposeStack
 from pytest_deploycheck.stacks.declared import Declared
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.stacks.supervisor import SupervisorStack
+from pytest_deploycheck.stacks.swarm import SwarmStack
 from pytest_deploycheck.stacks.systemd import SystemdStack
 
 # Units often have a /tmp of their own, and see nothing of ours.
@@ -27,7 +28,7 @@ def stack_for(config: Config) -> Callable[..., Stack]:
     if not config.manager_config:
         return CommandStack
     if has_containers(config):
-        return ComposeStack
+        return SwarmStack if is_stack_file(config) else ComposeStack
     if is_kustomization(config):
         return _no_cluster
     if cloud.is_contract(config.manager_config):
@@ -60,9 +61,15 @@ def has_units(config: Config) -> bool:
 
 
 def has_containers(config: Config) -> bool:
-    """Tell whether containers run the project: it is described by a Compose file."""
+    """Tell whether containers run the project: it is described by a Compose file, or the stack file of a swarm."""
     name = Path(config.manager_config or "").name
-    return re.fullmatch(compose_files.NAMES, name) is not None
+    return re.fullmatch(compose_files.NAMES, name) is not None or is_stack_file(config)
+
+
+def is_stack_file(config: Config) -> bool:
+    """Tell whether a swarm runs the project: its file is named after that, such as ``deploy/swarm.yaml``."""
+    name = Path(config.manager_config or "").name
+    return re.fullmatch(r"([\w-]+\.)?(swarm|stack)\.ya?ml", name) is not None
 
 
 def is_kustomization(config: Config) -> bool:

@@ -97,6 +97,21 @@ def _running(found: Engine, folder: Path, group: str) -> Iterator[Engine]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def swarm(found: Engine) -> Iterator[None]:
+    """Let the engine manage a swarm of its own."""
+    subprocess.run(
+        ["docker", "swarm", "init", "--advertise-addr=127.0.0.1"], check=True, stdout=subprocess.DEVNULL
+    )
+    assert found.is_manager
+    try:
+        yield
+    finally:
+        subprocess.run(["docker", "swarm", "leave", "--force"], check=False, stdout=subprocess.DEVNULL)
+        # The swarm leaves the bridge that its containers would reach the world by.
+        subprocess.run(["ip", "link", "delete", "docker_gwbridge"], check=False, capture_output=True)
+
+
 def use_images(project: Path) -> None:
     """Make images for a generated project, and let it build on them."""
     make_images(["docker"], project)

@@ -5,7 +5,7 @@ It imports nothing of the app: only the workers do, so those started by a reload
 
 import os
 import signal
-{%- if cookiecutter.process_manager == "compose" %}
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
 import socket
 from pathlib import Path
 {%- endif %}
@@ -14,10 +14,10 @@ from gunicorn.workers.gasgi import ASGIWorker  # type: ignore[import-untyped]
 
 worker_class = "asgi"
 
-{% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose") -%}
+{% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") -%}
 # Inside of the container; who gets here is decided around it (TLS007).
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
-{%- elif cookiecutter.process_manager == "compose" -%}
+{%- elif cookiecutter.process_manager in ("compose", "swarm") -%}
 # Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
 # one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
 SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
@@ -64,7 +64,7 @@ def post_fork(_server: object, _worker: object) -> None:
 def post_worker_init(worker: ASGIWorker) -> None:
     """Take SIGTERM as soon as the event loop runs (RST007 RST008)."""
     worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
-{%- if cookiecutter.process_manager == "compose" %}
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
 
 
 def when_ready(_server: object) -> None:

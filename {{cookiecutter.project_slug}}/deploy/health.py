@@ -1,9 +1,9 @@
 """Is the app healthy? For monitoring: exit status 0 if so, 1 if not, and a line that says why (RST011).
 
-It asks for readiness at the app's own {% if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager not in ("supervisor", "systemd", "compose") %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
+It asks for readiness at the app's own {% if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
 """
 
-{% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose") -%}
+{% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") -%}
 import os
 import socket
 import sys
@@ -24,15 +24,23 @@ import socket
 import sys
 from pathlib import Path
 
-ADDRESS = Path(__file__).parent.parent / {% if cookiecutter.process_manager == "compose" %}f"var/run/{socket.gethostname()}.sock"{% else %}"var/run/app.sock"{% endif %}
+ADDRESS = Path(__file__).parent.parent / {% if cookiecutter.process_manager in ("compose", "swarm") %}f"var/run/{socket.gethostname()}.sock"{% else %}"var/run/app.sock"{% endif %}
 {%- endif %}
+{%- if cookiecutter.process_manager == "swarm" %}
+# Swarm ends a task that is unhealthy. So with the argument "task" it asks for readiness only until the task was ready
+# for the first time: afterwards a restart mends nothing that patience does not (RST010).
+WAS_READY = Path("/tmp/was-ready")  # noqa: S108
+QUESTION = b"live" if sys.argv[1:] == ["task"] and WAS_READY.exists() else b"ready"
+REQUEST = b"GET /health/" + QUESTION + b" HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
+{%- else %}
 REQUEST = b"GET /health/ready HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
+{%- endif %}
 PATIENCE_S = 5
 
 
 def ask() -> str:
     """Return the answer, headers and body."""
-{%- if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager not in ("supervisor", "systemd", "compose") %}
+{%- if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") %}
     with socket.create_connection(ADDRESS, PATIENCE_S) as connection:
 {%- else %}
     with socket.socket(socket.AF_UNIX) as connection:
@@ -50,4 +58,8 @@ except OSError as error:
     sys.exit(f"unhealthy: the app does not answer: {error}")
 if not head.startswith("HTTP/1.1 200"):
     sys.exit(f"unhealthy: {body or 'no answer'}")
+{%- if cookiecutter.process_manager == "swarm" %}
+if sys.argv[1:] == ["task"]:
+    WAS_READY.touch()
+{%- endif %}
 sys.stdout.write(f"healthy: {body}\n")

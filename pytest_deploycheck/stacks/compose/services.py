@@ -31,11 +31,13 @@ class Services:
 
     Attributes:
         root: the copy of the project that it belongs to.
+        own_images: the names of images that are built from the project, where the file itself does not build them.
     """
 
     root: Path
     by_name: Mapping[str, Mapping[str, Any]]
     volumes: frozenset[str]
+    own_images: frozenset[str] = frozenset()
 
     @property
     def commands(self) -> dict[str, str]:
@@ -63,7 +65,7 @@ class Services:
     def _build(self, service: Mapping[str, Any]) -> str:
         """Return the Dockerfile that the image of a service is built from, relative to the project."""
         same = (one for one in self._built() if one.get("image") == service.get("image"))
-        build = service.get("build") or next(same)["build"]
+        build = service.get("build") or next(same, {"build": "."})["build"]
         build = {"context": build} if isinstance(build, str) else build
         context = Path(build.get("context") or ".")
         file = self.root / context / (build.get("dockerfile") or "Dockerfile")
@@ -72,11 +74,15 @@ class Services:
     def _built(self) -> list[Mapping[str, Any]]:
         return [service for service in self.by_name.values() if service.get("build")]
 
+    def is_script(self, service: Mapping[str, Any]) -> bool:
+        """Tell whether a service runs a file of the project."""
+        words = self._words(service)
+        return bool(words) and (self.root / words[0]).is_file()
+
     def is_own(self, service: Mapping[str, Any]) -> bool:
         """Tell whether a service runs an image that is built from the project."""
-        return bool(service.get("build")) or service.get("image") in {
-            one.get("image") for one in self._built()
-        }
+        built = {one.get("image") for one in self._built()}
+        return bool(service.get("build")) or service.get("image") in built | self.own_images
 
     def mounts(self) -> dict[str, Mount]:
         """Return the named volumes that services have, by name; each gets a folder of the copy."""

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -19,7 +20,7 @@ from pytest_deploycheck.outcome import Blocked, NotVerified
 from pytest_deploycheck.probes.processes import Processes, with_descendants
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox import compose_plugin
-from pytest_deploycheck.sandbox.engine import PROJECT_LABEL, Engine
+from pytest_deploycheck.sandbox.engine import COMPOSE, Engine
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH, require
@@ -47,6 +48,10 @@ class ComposeStack(BaseStack):
     """See the ``Stack`` protocol. A second file beside the project's own moves what only production has."""
 
     NAME = "compose"
+    REMOVE = REMOVE
+    LABELS = COMPOSE
+    ADVICE = ADVICE
+    CONTAINERS: type[Containers] = Containers
 
     def __init__(
         self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None
@@ -59,21 +64,21 @@ class ComposeStack(BaseStack):
                 f"sudo {sys.executable} -m pytest --deploycheck"
             )
         super().__init__(copy, extra, acme=acme)
-        plugin = copy.run.shared("compose plugin", lambda: compose_plugin.put_into(copy.run.folder))
+        more = self._use(engine)
         project = f"{copy.run.folder.name}-{copy.root.name}"
         self._address = engine.address
         self._project = project
         self._file = copy.root.with_suffix(".compose.json")
         self._extra: dict[str, str] = {}
         self.log_keeper = "the container engine"
-        label, images = f"{PROJECT_LABEL}={project}", f"deploycheck/{copy.run.folder.name}"
-        remove = ("sh", "-c", f"({REMOVE}) >/dev/null 2>&1", label, images)
+        label, images = f"{self.LABELS.project}={project}", f"deploycheck/{copy.run.folder.name}"
+        remove = ("sh", "-c", f"({self.REMOVE}) >/dev/null 2>&1", label, images)
         copy.run.at_the_end("env", f"DOCKER_HOST={engine.address}", *remove)
         self._services = self._read()
         commands = self._services.commands
         app, proxy = self.find_parts(commands, kind="service")
         assert proxy, "a Compose file without a proxy is not run as one"
-        self.containers = Containers(engine=engine, project=project, app=app, proxy=proxy)
+        self.containers = self.CONTAINERS(engine=engine, project=project, app=app, proxy=proxy)
         self.start_grace_s = START_GRACE_S
         self.stop_grace_s = seconds(self._services.by_name[app].get("stop_grace_period"), USUAL_STOP_S)
         self._proxy_command = self.relocate_proxy(commands[proxy])
@@ -81,11 +86,16 @@ class ComposeStack(BaseStack):
         for mount in mounts:
             mount.here.mkdir(parents=True, exist_ok=True)
         self.relocated[:0] = [
-            f"project -> a copy in {copy.run.folder.parent}, as the Compose project {project}",
+            f"project -> a copy in {copy.run.folder.parent}, as the {self.NAME} project {project}",
             "users of the containers -> the user who runs the checks",
             *(f"volume {mount.name} -> {mount.here.relative_to(copy.root)} in the copy" for mount in mounts),
-            *filter(None, [plugin]),
+            *filter(None, [more]),
         ]
+
+    def _use(self, _engine: Engine) -> str | None:
+        """Get ready to use the engine; return what was moved for it, if anything."""
+        run = self.copy.run
+        return run.shared("compose plugin", lambda: compose_plugin.put_into(run.folder))
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -142,28 +152,40 @@ class ComposeStack(BaseStack):
         """Write the second file; return the name of the image that the copy, as it is now, becomes."""
         content = digest(self.copy.root, env_file=self.config.env_file)
         image = f"deploycheck/{self.copy.run.folder.name}:{content}"
-        document = second_file(
+        document = self._document(image, extra)
+        new = self._file.with_suffix(f".{threading.get_ident()}")
+        new.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        new.replace(self._file)
+        return image
+
+    def _document(self, image: str, extra: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the second file says."""
+        return second_file(
             self.copy,
             self._services,
             image=image,
             environment={**self.environment, **extra},
             proxy=(self.containers.proxy, self._proxy_command),
         )
-        new = self._file.with_suffix(f".{threading.get_ident()}")
-        new.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        new.replace(self._file)
-        return image
 
     def prepare(self, extra: Mapping[str, str] | None = None) -> None:
         """Build the image from the copy as it is now, if the run has none of this content yet."""
-        image = self._write(extra or {})
+        self._prepare(extra or {})
+
+    def _prepare(self, extra: Mapping[str, str]) -> str:
+        """Return the name of the image."""
+        image = self._write(extra)
 
         def build() -> None:
-            done = self._compose("build", extra or {}, timeout_s=BUILD_TIMEOUT_S)
+            done = self._build(image, extra)
             if done.status != 0:
                 raise StackError(f"the image cannot be built: {done.tail(3)}")
 
         self.copy.run.shared("images", Images).build(image, build)
+        return image
+
+    def _build(self, _image: str, extra: Mapping[str, str]) -> Finished:
+        return self._compose("build", extra, timeout_s=BUILD_TIMEOUT_S)
 
     def start(
         self,
@@ -173,21 +195,30 @@ class ComposeStack(BaseStack):
         terminal: Terminal | None = None,
         command: str | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Run ``docker compose up --detach``, or another command, and return at once."""
+        """Run the start command, or another one, and return at once."""
         self._extra = dict(extra or {})
         self.prepare(self._extra)
         values = self._values(self._extra)
-        process = self.copy.spawn(
-            command or "docker compose up --detach", values, folder=folder, terminal=terminal
-        )
+        process = self.copy.spawn(command or self._command, values, folder=folder, terminal=terminal)
         threading.Thread(target=self._follow, args=(process, values), daemon=True).start()
         return process
 
+    @property
+    def _command(self) -> str:
+        """What starts all."""
+        return "docker compose up --detach"
+
+    @property
+    def _log_commands(self) -> list[str]:
+        """What shows what the containers say, as long as they run."""
+        return ["docker compose logs --follow --no-color --no-log-prefix"]
+
     def _follow(self, process: subprocess.Popen[bytes], values: dict[str, str]) -> None:
-        """Write what the containers say to the copy's log file, as ``docker compose logs`` shows it."""
+        """Write what the containers say to the copy's log file."""
         process.wait()
         with contextlib.suppress(Blocked):  # the run is over
-            self.copy.spawn("docker compose logs --follow --no-color --no-log-prefix", values)
+            for command in self._log_commands:
+                self.copy.spawn(command, values)
 
     def call(
         self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S
@@ -252,8 +283,8 @@ class ComposeStack(BaseStack):
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended: in the Compose file, the proxy's file or the server's."""
         found = []
-        if check_id in ADVICE:
-            key, text = ADVICE[check_id]
+        if check_id in self.ADVICE:
+            key, text = self.ADVICE[check_id]
             found.append(Advice(self.config.manager_config, self._line(key), text))
         return [*found, *self.part_advice(check_id)]
 

@@ -1,4 +1,4 @@
-"""How many CPUs this deployment may use: {{ {"supervisor": "`deploy/start`", "systemd": "`deploy/start`", "compose": "`deploy/serve`", "kubernetes": "`deploy/serve`", "cloud": "`deploy/serve`"}[cookiecutter.process_manager] }} asks for WEB_CONCURRENCY=auto (REP006)."""
+"""How many CPUs this deployment may use: {{ {"supervisor": "`deploy/start`", "systemd": "`deploy/start`", "compose": "`deploy/serve`", "swarm": "`deploy/serve`", "kubernetes": "`deploy/serve`", "cloud": "`deploy/serve`"}[cookiecutter.process_manager] }} asks for WEB_CONCURRENCY=auto (REP006)."""
 
 import math
 import os

@@ -21,7 +21,7 @@ def _number_of_workers(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """One field for each line of `.env`, also for those that only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose", "kubernetes": "the image", "cloud": "the image"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
+    """One field for each line of `.env`, also for those that only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose", "swarm": "the stack file", "kubernetes": "the image", "cloud": "the image"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
