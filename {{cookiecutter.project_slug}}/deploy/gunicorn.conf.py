@@ -7,6 +7,9 @@ import os
 import signal
 {%- if cookiecutter.process_manager in ("compose", "swarm") %}
 import socket
+{%- if cookiecutter.process_manager == "swarm" %}
+from contextlib import suppress
+{%- endif %}
 from pathlib import Path
 {%- endif %}
 
@@ -18,8 +21,14 @@ worker_class = "asgi"
 # Inside of the container; who gets here is decided around it (TLS007).
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
 {%- elif cookiecutter.process_manager in ("compose", "swarm") -%}
+{% if cookiecutter.process_manager == "swarm" -%}
+# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one that was
+# healthy. So a new one takes its time to start, and an older one can finish what it has begun. Only who has the volume
+# can open it, and belongs to the group (TLS007).
+{% else -%}
 # Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
 # one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
+{% endif -%}
 SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
 bind = f"unix:{SOCKET}"
 umask = 0o007
@@ -67,8 +76,16 @@ def post_worker_init(worker: ASGIWorker) -> None:
 {%- if cookiecutter.process_manager in ("compose", "swarm") %}
 
 
+{% if cookiecutter.process_manager == "swarm" -%}
+def when_ready(_server: object) -> None:
+    """Let the proxy find this container, if it finds no other. Else deploy/health.py does, when this one is healthy."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(SOCKET.with_name("app.sock")))
+        return
+{%- else -%}
 def when_ready(_server: object) -> None:
     """Let the proxy find this container."""
+{%- endif %}
     link = SOCKET.with_suffix(".link")
     link.unlink(missing_ok=True)
     link.symlink_to(SOCKET.name)

@@ -59,7 +59,12 @@ except OSError as error:
 if not head.startswith("HTTP/1.1 200"):
     sys.exit(f"unhealthy: {body or 'no answer'}")
 {%- if cookiecutter.process_manager == "swarm" %}
-if sys.argv[1:] == ["task"]:
+if sys.argv[1:] == ["task"] and not WAS_READY.exists():
+    # From now on the proxy finds this container, and no longer the one of the release before (RST009).
+    link = ADDRESS.with_suffix(".link")
+    link.unlink(missing_ok=True)
+    link.symlink_to(ADDRESS.name)
+    link.replace(ADDRESS.with_name("app.sock"))
     WAS_READY.touch()
 {%- endif %}
 sys.stdout.write(f"healthy: {body}\n")

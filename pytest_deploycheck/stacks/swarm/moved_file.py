@@ -19,12 +19,13 @@ def moved_file(
         document: what the project's own file says.
         second: what Compose would merge into it.
         folder: where relative paths in it begin.
-        release: makes each deployment another one than that before.
+        release: makes each deployment of what the project has built another one than that before.
     """
     moved = copy.deepcopy(dict(document))
     for name, change in second["services"].items():
         _merge(moved["services"][name], _literal(change), folder)
-        moved["services"][name]["environment"]["DEPLOYCHECK_RELEASE"] = release
+        if "image" in change:
+            moved["services"][name]["environment"]["DEPLOYCHECK_RELEASE"] = release
     for kind in ("secrets", "configs"):
         for one in (moved.get(kind) or {}).values():
             if "file" in one:

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.engine import SWARM, Engine
-from pytest_deploycheck.sandbox.run import Finished
+from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 from pytest_deploycheck.stacks.compose.services import Services, seconds
 from pytest_deploycheck.stacks.compose.stack import BUILD_TIMEOUT_S, ComposeStack
@@ -22,7 +22,11 @@ from pytest_deploycheck.stacks.swarm.advice import ADVICE
 from pytest_deploycheck.stacks.swarm.moved_file import moved_file
 from pytest_deploycheck.stacks.swarm.tasks import Tasks
 
-DEPLOY = 'sh -c \'exec docker stack deploy --resolve-image never --compose-file "$STACK_FILE" "$STACK"\''
+# `docker stack deploy` does not wait for the containers.
+DEPLOY = """sh -c '
+docker stack deploy --resolve-image never --compose-file "$STACK_FILE" "$STACK" || exit
+until docker ps --quiet --filter "label=com.docker.stack.namespace=$STACK" | grep -q .; do sleep 0.1; done
+'"""
 # A grace of hours cannot be waited for.
 LONGEST_GRACE_S = 60.0
 # What ends, whatever has ended the run: services, secrets and configs of a stack, then what the engine had of it.
@@ -121,6 +125,13 @@ class SwarmStack(ComposeStack):
         return [
             f"docker service logs --follow --raw {self._project}_{name}" for name in self._services.by_name
         ]
+
+    def call(
+        self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> Finished:
+        """Run one of the project's commands; what it deploys is the image of what the copy holds now."""
+        self._prepare({**self._extra, **(extra or {})})
+        return super().call(command, extra, timeout_s=timeout_s)
 
     def bring_release(self) -> None:
         """Let the app's tasks run what the copy holds now, whether they become healthy or not."""
