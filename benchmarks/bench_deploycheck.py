@@ -1,7 +1,6 @@
 """Measure `pytest --deploycheck` in a generated, installed project: `bench_deploycheck.py PROJECT`.
 
-One cold start is measured beside it, as a run of a single check: whatever the whole run takes beyond that is
-experiments. The report's own durations say which.
+The report itself says what one cold start took, from the start command to the first answer, and where the time went.
 """
 
 from __future__ import annotations
@@ -11,24 +10,10 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 TARGET_S = 25.0
-CHEAP_CHECK = "TLS001"
-
-
-def run_s(project: Path, *arguments: str) -> tuple[float, int]:
-    """Return the wall time and the exit code of pytest in the project."""
-    python = project / ".venv" / "bin" / "python"
-    start = time.perf_counter()
-    done = subprocess.run(
-        [str(python), "-m", "pytest", "-p", "no:cacheprovider", "--deploycheck", *arguments],
-        cwd=project,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    return time.perf_counter() - start, done.returncode
+TARGET_COLD_STARTS = 10.0
 
 
 def main() -> int:
@@ -40,18 +25,24 @@ def main() -> int:
     parser.add_argument("--top", type=int, default=12)
     options = parser.parse_args()
     project: Path = options.project.resolve()
+    python = project / ".venv" / "bin" / "python"
     with tempfile.TemporaryDirectory() as folder:
-        cold_s, _ = run_s(project, "-q", "--deploycheck-select", CHEAP_CHECK, "--ignore=tests")
-        whole_s, code = run_s(project, f"--durations={options.top}", f"--deploycheck-report={folder}")
+        command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--deploycheck", "-q"]
+        # A file without tests in the place of the project's own ones: only the checks run.
+        command += [f"--rootdir={project}", f"--deploycheck-report={folder}", "pyproject.toml"]
+        code = subprocess.run(command, cwd=project, check=False, stdin=subprocess.DEVNULL).returncode
         report = json.loads((Path(folder) / "report.json").read_text(encoding="utf-8"))
-    slowest = sorted(report["checks"], key=lambda check: -check["duration_s"])[: options.top]
-    print(f"\none cold start ({CHEAP_CHECK} alone)  {cold_s:5.1f} s")
-    print(f"the whole run                   {whole_s:5.1f} s  (target: at most {TARGET_S:.0f})")
-    for check in slowest:
+    whole_s, cold_s = report["duration_s"], report["timings"]["cold_start_s"]
+    print(f"\none cold start  {cold_s:5.1f} s")
+    print(
+        f"the whole run   {whole_s:5.1f} s  (targets: {TARGET_S:.0f} s and {TARGET_COLD_STARTS:.0f} cold starts)"
+    )
+    print(f"                {whole_s / cold_s:5.1f} cold starts")
+    for check in sorted(report["checks"], key=lambda check: -check["duration_s"])[: options.top]:
         print(f"  {check['id']:8} {check['duration_s']:5.1f} s  {check['status']}")
     if code:
         print(f"the run ended with exit code {code}: its time says little")
-    return 0 if code == 0 and whole_s <= TARGET_S else 1
+    return 0 if code == 0 and whole_s <= min(TARGET_S, TARGET_COLD_STARTS * cold_s) else 1
 
 
 if __name__ == "__main__":
