@@ -37,7 +37,7 @@ def control_group(name: str) -> Iterator[str]:
     Processes outside of any group compete with each group as a whole: without a weight of its own, all containers
     together would get no more of a busy machine's CPU than one other process.
     """
-    for folder, file, most in (("cpu", "cpu.shares", "16384"), ("", "cpu.weight", "1600")):
+    for folder, file, most in (("cpu", "cpu.shares", "4096"), ("", "cpu.weight", "400")):
         group = Path("/sys/fs/cgroup", folder, name)
         if group.parent.joinpath("cgroup.procs").exists():
             group.mkdir()

@@ -214,11 +214,14 @@ class ComposeStack(BaseStack):
         return ["docker compose logs --follow --no-color --no-log-prefix"]
 
     def _follow(self, process: subprocess.Popen[bytes], values: dict[str, str]) -> None:
-        """Write what the containers say to the copy's log file."""
-        process.wait()
+        """Write what the containers say to the copy's log file, once they are there."""
+        self._wait_for_containers(process)
         with contextlib.suppress(Blocked):  # the run is over
             for command in self._log_commands:
                 self.copy.spawn(command, values)
+
+    def _wait_for_containers(self, process: subprocess.Popen[bytes]) -> None:
+        process.wait()
 
     def call(
         self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,6 +126,15 @@ class SwarmStack(ComposeStack):
         return [
             f"docker service logs --follow --raw {self._project}_{name}" for name in self._services.by_name
         ]
+
+    def _wait_for_containers(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait for the services only: the start command may wait until they are healthy."""
+        services = self._services.by_name
+        wait_for(
+            lambda: process.poll() is not None or self.containers.are_known(*services),
+            bool,
+            deadline_s=BUILD_TIMEOUT_S,
+        )
 
     def call(
         self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S

@@ -35,6 +35,10 @@ class Tasks(Containers):
             for tasks in (self.engine.tasks(f"{self.project}_{name}") for name in (self.app, self.proxy))
         )
 
+    def are_known(self, *services: str) -> bool:
+        """Tell whether the swarm has tasks of each of these services."""
+        return all(self.engine.tasks(f"{self.project}_{name}") for name in services)
+
     def describe(self) -> str:
         """Return the states of all containers, and why tasks never had one."""
         tasks = [
