@@ -27,7 +27,7 @@ def main() -> int:
     project: Path = options.project.resolve()
     python = project / ".venv" / "bin" / "python"
     with tempfile.TemporaryDirectory() as folder:
-        command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--deploycheck", "-q"]
+        command: list[str | Path] = [python, "-m", "pytest", "-p", "no:cacheprovider", "--deploycheck", "-q"]
         # A file without tests in the place of the project's own ones: only the checks run.
         command += [f"--rootdir={project}", f"--deploycheck-report={folder}", "pyproject.toml"]
         code = subprocess.run(command, cwd=project, check=False, stdin=subprocess.DEVNULL).returncode
