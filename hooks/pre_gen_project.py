@@ -92,20 +92,25 @@ def _prefix(value: str, answers: dict) -> str:
 
 
 def _proxy(value: str, answers: dict) -> str:
-    owner = {"kubernetes": "cluster's gateway", "cloud": "platform's edge"}.get(answers["process_manager"])
-    return "" if value == "caddy" or not owner else f"the {owner} is the proxy: leave the first answer, caddy"
+    instead = {
+        "compose": "compose.yaml has a container of Caddy",
+        "kubernetes": "the cluster's gateway is the proxy",
+        "cloud": "the platform's edge is the proxy",
+    }.get(answers["process_manager"])
+    return "" if value == "caddy" or not instead else f"{instead}: leave the first answer, caddy"
 
 
 def _server(value: str, answers: dict) -> str:
-    fits = value == "gunicorn" or answers["process_manager"] != "cloud"
-    return (
-        ""
-        if fits
-        else "not every platform replaces a process that hangs, Gunicorn does: leave the first answer, gunicorn"
-    )
+    why = {
+        "compose": "one container has all workers, and Gunicorn watches over them",
+        "cloud": "not every platform replaces a process that hangs, Gunicorn does",
+    }.get(answers["process_manager"])
+    return "" if value == "gunicorn" or not why else f"{why}: leave the first answer, gunicorn"
 
 
 def _database(value: str, answers: dict) -> str:
+    if answers["process_manager"] == "compose":
+        return "" if value == "sqlite" else "compose.yaml has no container for it: choose sqlite"
     lost = {
         "kubernetes": "each pod would have a file of its own",
         "cloud": "a container's disk is read-only, and goes with it",

@@ -22,7 +22,7 @@ from pytest_deploycheck.probes.unix import UnixConnection
 
 USUAL_SOCKET = "/var/run/docker.sock"
 PATIENCE_S = 30.0
-ONE_OFF_LABEL = "com.docker.compose.oneoff"
+FRAME = struct.Struct(">4xL")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class Container:
         exit_status: of its last end.
         health: ``healthy``, ``unhealthy``, ``starting``; empty without a health check.
         restarts: how often the engine has started it again.
+        ended: when it ended last, as the engine says it.
         log_file: where the engine keeps what it says; None if in no file.
     """
 
@@ -61,6 +62,7 @@ class Container:
     health: str
     restarts: int
     created: str
+    ended: str
     log_file: Path | None = None
 
     def __str__(self) -> str:
@@ -129,18 +131,27 @@ class Engine:
         """SIGKILL all of a container's processes; the engine does not start it again."""
         self._ask("POST", f"/containers/{container.identity}/kill")
 
+    def log(self, container: Container, lines: int) -> str:
+        """Return the last lines that a container has printed."""
+        return _text(
+            self._send("GET", f"/containers/{container.identity}/logs?stdout=1&stderr=1&tail={lines}")
+        )
+
     def _ask(self, method: str, path: str) -> Any:
         """Return the JSON that the engine answers; None if it does not answer, or says no."""
+        with contextlib.suppress(ValueError):
+            return json.loads(self._send(method, path))
+        return None
+
+    def _send(self, method: str, path: str) -> bytes:
+        """Return what the engine answers; nothing if it does not answer, or says no."""
         connection = UnixConnection(self.socket, timeout_s=PATIENCE_S)
-        with (
-            contextlib.suppress(OSError, http.client.HTTPException, ValueError),
-            contextlib.closing(connection),
-        ):
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
             connection.request(method, path)
             response = connection.getresponse()
-            text = response.read()
-            return json.loads(text) if response.status == http.client.OK else None
-        return None
+            found = response.read()
+            return found if response.status == http.client.OK else b""
+        return b""
 
 
 def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Container:
@@ -155,5 +166,16 @@ def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Contai
         health=(state.get("Health") or {}).get("Status", ""),
         restarts=shown["RestartCount"],
         created=shown["Created"],
+        ended=state["FinishedAt"],
         log_file=Path(shown["LogPath"]) if shown.get("LogPath") else None,
     )
+
+
+def _text(frames: bytes) -> str:
+    """Return what a container has printed: the engine sends frames, each with stream and length before it."""
+    found = []
+    while len(frames) > FRAME.size:
+        end = FRAME.size + FRAME.unpack_from(frames)[0]
+        found.append(frames[FRAME.size : end])
+        frames = frames[end:]
+    return b"".join(found).decode("utf-8", errors="replace")

@@ -6,7 +6,7 @@ import contextlib
 import re
 import signal
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -194,5 +194,9 @@ class BaseStack:
 
 def tail(file: Path, lines: int) -> str:
     """Return the last lines of a file, shortened."""
-    found = file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    return "\n".join(textwrap.shorten(line, LOG_WIDTH, placeholder=" …") for line in found)
+    return shortened(file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def shortened(lines: Iterable[str]) -> str:
+    """Return lines as messages show them."""
+    return "\n".join(textwrap.shorten(line, LOG_WIDTH, placeholder=" …") for line in lines)

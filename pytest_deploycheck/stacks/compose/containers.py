@@ -19,12 +19,14 @@ class Containers:
         engine: who runs them.
         project: the name of the Compose project.
         app, proxy: the names of these services.
+        before: which have ended, and when, before what is looked at now began.
     """
 
     engine: Engine
     project: str
     app: str
     proxy: str
+    before: frozenset[tuple[str, str]] = frozenset()
 
     def of(self, *services: str) -> list[Container]:
         """Return the containers of some services, or all."""
@@ -42,12 +44,16 @@ class Containers:
             one.status == "running" and one.health in {"", "healthy"} for one in found
         )
 
+    def ends(self) -> frozenset[tuple[str, str]]:
+        """Return which containers have ended, and when."""
+        return frozenset((one.identity, one.ended) for one in self.of() if one.status in ENDED)
+
     def have_failed(self) -> bool:
         """Tell whether a container of the app has ended, or one that it waits for ended with an error."""
         return any(
             one.status in (*ENDED, "restarting") and (one.service == self.app or one.exit_status != 0)
             for one in self.of()
-            if one.service != self.proxy
+            if one.service != self.proxy and (one.identity, one.ended) not in self.before
         )
 
     def have_given_up(self) -> bool:
@@ -55,7 +61,13 @@ class Containers:
         return any(
             one.status in ENDED and (one.exit_status != 0 or one.service in {self.app, self.proxy})
             for one in self.of()
+            if (one.identity, one.ended) not in self.before
         )
+
+    def last_words(self, lines: int) -> str:
+        """Return the last lines of what has ended with an error."""
+        failed = (one for one in self.of() if one.status in (*ENDED, "restarting") and one.exit_status != 0)
+        return "".join(self.engine.log(one, lines) for one in failed)
 
     def log_folders(self) -> list[Path]:
         """Return where the engine keeps what the containers say."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pytest_deploycheck.sandbox.engine import COMPOSE, Engine
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH, require
-from pytest_deploycheck.stacks.base import BaseStack
+from pytest_deploycheck.stacks.base import BaseStack, shortened
 from pytest_deploycheck.stacks.compose.advice import ADVICE
 from pytest_deploycheck.stacks.compose.containers import Containers
 from pytest_deploycheck.stacks.compose.images import Images, digest
@@ -198,6 +199,8 @@ class ComposeStack(BaseStack):
         """Run the start command, or another one, and return at once."""
         self._extra = dict(extra or {})
         self.prepare(self._extra)
+        # What a power cut ended says nothing of the start after it.
+        self.containers = replace(self.containers, before=self.containers.ends())
         values = self._values(self._extra)
         process = self.copy.spawn(command or self._command, values, folder=folder, terminal=terminal)
         threading.Thread(target=self._follow, args=(process, values), daemon=True).start()
@@ -266,6 +269,12 @@ class ComposeStack(BaseStack):
     def state(self) -> str:
         """Return the states of all containers."""
         return self.containers.describe()
+
+    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
+        """Return its last lines, and those of what has failed that nobody has written down yet."""
+        text = super().log_tail(lines, of_all_programs=of_all_programs)
+        words = self.without_root(shortened(self.containers.last_words(lines).splitlines()))
+        return "\n".join([text, *(line for line in words.splitlines() if line not in text)])
 
     def end(self) -> None:
         """SIGKILL everything."""
