@@ -15,6 +15,7 @@ SIGNS = {
     "process_manager": (
         ("supervisor", "deploy/supervisord.conf"),
         ("systemd", "deploy/systemd"),
+        ("compose", "compose.yaml"),
         ("kubernetes", "deploy/kubernetes"),
         ("cloud", "deploy/cloud"),
     ),

