@@ -61,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--containers",
         action="store_true",
-        help="start a container engine, and projects in containers; takes minutes, and needs root and docker.io",
+        help="all checks and all changes of projects in containers; takes minutes, and needs root and docker.io",
     )
     parser.addoption(
         "--testssl", action="store_true", help="let testssl.sh look at each proxy, which takes minutes"

@@ -74,7 +74,7 @@ class Health:
 
 def ask_health(stack: Stack, *, expected: bool) -> Health:
     """Run the project's health check; if it has none, ask for readiness as a load balancer does."""
-    command = stack.config.health_check
+    command = stack.health_check
     if not command:
         status = stack.entry.status(stack.config.requests.ready)
         return Health(healthy=is_good(status), expected=expected, said=f"readiness said {status}")

@@ -34,7 +34,7 @@ def put_into(home: Path) -> str | None:
     target = plugins / PLUGIN
     own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "cli-plugins" / PLUGIN
     program = shutil.which(PLUGIN, path=SYSTEM_PATH)
-    if target.exists() or _is_in_system():
+    if target.exists() or is_in_system():
         return None
     if own.is_file():
         plugins.mkdir(parents=True)
@@ -47,6 +47,7 @@ def put_into(home: Path) -> str | None:
     return None
 
 
-def _is_in_system() -> bool:
+def is_in_system() -> bool:
+    """Tell whether ``docker`` finds it for all users."""
     folders = ("/usr/local/lib/docker", "/usr/local/libexec/docker", "/usr/lib/docker", "/usr/libexec/docker")
     return any((Path(folder) / "cli-plugins" / PLUGIN).is_file() for folder in folders)

@@ -11,7 +11,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class Container:
         restarts: how often the engine has started it again.
         ended: when it ended last, as the engine says it.
         log_file: where the engine keeps what it says; None if in no file.
+        health_test: the command that the engine asks for its health; empty if there is none.
     """
 
     identity: str
@@ -64,6 +65,7 @@ class Container:
     created: str
     ended: str
     log_file: Path | None = None
+    health_test: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         health = f" ({self.health})" if self.health else ""
@@ -168,7 +170,16 @@ def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Contai
         created=shown["Created"],
         ended=state["FinishedAt"],
         log_file=Path(shown["LogPath"]) if shown.get("LogPath") else None,
+        health_test=_health_test((shown["Config"].get("Healthcheck") or {}).get("Test") or ()),
     )
+
+
+def _health_test(said: Sequence[str]) -> tuple[str, ...]:
+    """Return the command of a health check as a container has it: as words, for a shell, or as none."""
+    kind, *words = said or ("NONE",)
+    if kind == "CMD-SHELL":
+        return ("/bin/sh", "-c", *words)
+    return tuple(words) if kind == "CMD" else ()
 
 
 def _text(frames: bytes) -> str:

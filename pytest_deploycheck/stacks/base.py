@@ -172,6 +172,11 @@ class BaseStack:
                     sleepers.append(pid)
         kill(sleepers, signal.SIGTERM)
 
+    @property
+    def health_check(self) -> str | None:
+        """Return the project's own health check."""
+        return self.config.health_check
+
     def log_files(self) -> list[Path]:
         """Return the one file that all print to; a manager that keeps others says so."""
         return [self.copy.log_file] if self.copy.log_file.is_file() else []

@@ -123,6 +123,10 @@ class Stack(Protocol):
     def pass_time(self) -> None:
         """Let what waits for hours, to look whether the certificate has to be renewed, wait no longer."""
 
+    @property
+    def health_check(self) -> str | None:
+        """The command that says by its exit status whether the app is healthy; None if there is none."""
+
     def log_files(self) -> list[Path]:
         """Return the files that the manager and all that it runs write their logs to."""
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from images import BASE_IMAGE, CADDY_IMAGE, make_images
 
 from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox import compose_plugin
 from pytest_deploycheck.sandbox.engine import Engine
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 
-PROGRAMS = {"dockerd": "docker.io", "docker-compose": "docker-compose", "dpkg": "dpkg"}
+PROGRAMS = {"dockerd": "docker.io", "dpkg": "dpkg"}
 START_DEADLINE_S = 60.0
 IMAGES = {"BASE_IMAGE": BASE_IMAGE, "CADDY_IMAGE": CADDY_IMAGE}
 
@@ -27,6 +28,8 @@ def missing() -> str | None:
     for program, package in PROGRAMS.items():
         if not shutil.which(program, path=SYSTEM_PATH):
             return f"apt-get install {package}"
+    if not compose_plugin.is_in_system() and not shutil.which("docker-compose", path=SYSTEM_PATH):
+        return "apt-get install docker-compose"
     return None if os.geteuid() == 0 else "only root can start a container engine"
 
 

@@ -64,6 +64,10 @@ class Containers:
             if (one.identity, one.ended) not in self.before
         )
 
+    def health_test(self) -> tuple[str, ...]:
+        """Return what the engine asks the app for its health; nothing if it does not ask."""
+        return next((one.health_test for one in self.of(self.app)), ())
+
     def last_words(self, lines: int) -> str:
         """Return the last lines of what has ended with an error."""
         failed = (one for one in self.of() if one.status in (*ENDED, "restarting") and one.exit_status != 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -253,6 +254,13 @@ class ComposeStack(BaseStack):
     def proxy_pids(self) -> frozenset[int]:
         """Return the processes of the proxy now."""
         return with_descendants(self.containers.pids(self.containers.proxy))
+
+    @property
+    def health_check(self) -> str | None:
+        """Return the project's own health check, or what the engine asks the app's container."""
+        words = self.containers.health_test()
+        asked = f"docker compose exec -T {self.containers.app} {shlex.join(words)}" if words else None
+        return self.config.health_check or asked
 
     def is_running(self) -> bool:
         """Tell whether the engine says of app and proxy that they run, and of none that it is unhealthy."""

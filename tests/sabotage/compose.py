@@ -1,0 +1,89 @@
+"""Broken Compose files and images, and the checks that must catch each; right ones, which none may catch."""
+
+from harness import Change, sabotage
+
+FILE = "compose.yaml"
+DOCKERFILE = "Dockerfile"
+SERVE = "deploy/serve"
+GUNICORN = "deploy/gunicorn.conf.py"
+ALWAYS = "    # Also after a clean exit, and when the machine starts (RST002 RST003 BOOT001).\n    restart: always\n"
+GRACE = "    stop_grace_period: 35s\n    # The kernel"
+LIMIT = "    mem_limit: ${MEMORY_LIMIT_MB}m\n    memswap_limit: ${MEMORY_LIMIT_MB}m\n"
+ROTATION = '    driver: json-file\n    options: {max-size: 5m, max-file: "6"}\n'
+EXEC = "exec gunicorn -c"
+HEALTHCHECK = 'CMD ["/app/.venv/bin/python", "deploy/health.py"]'
+COMMAND = 'CMD ["deploy/serve"]'
+VOLUMES = "  volumes:\n    - data:/app/var/data\n    - run:/app/var/run\n"
+CONDITION = "      migrate: {condition: service_completed_successfully}\n"
+WITH_TIME_TO_SPARE = "stop_grace_period: 35s"
+
+SABOTAGES = [
+    sabotage("no restart", FILE, ALWAYS, '    restart: "no"\n', "RST002", "RST003"),
+    sabotage("restart after a failure only", FILE, ALWAYS, "    restart: on-failure\n", "RST003"),
+    sabotage("the shell form of CMD", DOCKERFILE, COMMAND, "CMD deploy/serve || exit 1", "RST007", "RST008"),
+    sabotage("a start script without exec", SERVE, EXEC, "gunicorn -c", "RST007", "RST008"),
+    sabotage("a health check that cannot fail", DOCKERFILE, HEALTHCHECK, "CMD true", "RST011"),
+    sabotage("a second for the stop", FILE, GRACE, "    stop_grace_period: 1s\n    # The kernel", "RST008"),
+    sabotage(
+        "no limit, and a guard that looks away",
+        FILE,
+        LIMIT,
+        "",
+        "MEM002",
+        more=(Change(file="deploy/guard.py", old="if total > LIMIT_MB:", new="if total > 99 * LIMIT_MB:"),),
+    ),
+    sabotage(
+        "a limit that is too small", FILE, LIMIT, "    mem_limit: 140m\n    memswap_limit: 140m\n", "MEM001"
+    ),
+    sabotage("logs without a bound", FILE, ROTATION, "    driver: json-file\n", "RES005"),
+    sabotage("few open files", FILE, "{nofile: 4096}", "{nofile: 40}", "RES004"),
+    sabotage(
+        "the app at a port of the machine",
+        FILE,
+        "  network_mode: none\n",
+        "  network_mode: host\n",
+        "TLS007",
+        more=(
+            Change(
+                file=GUNICORN, old='bind = f"unix:{SOCKET}"', new='bind = [f"unix:{SOCKET}", "0.0.0.0:8000"]'
+            ),
+        ),
+    ),
+    sabotage(
+        "an app that does not wait for the previous steps",
+        FILE,
+        CONDITION,
+        "      migrate: {condition: service_started}\n",
+        "PRE001",
+        "PRE004",
+    ),
+    sabotage(
+        "each container takes the previous steps",
+        SERVE,
+        EXEC,
+        "deploy/previous-steps\nexec gunicorn -c",
+        "REP005",
+        "PRE002",
+    ),
+    # Right ones.
+    sabotage(
+        "restart unless stopped", FILE, ALWAYS, "    restart: unless-stopped\n", touches=("RST002", "RST003")
+    ),
+    sabotage(
+        "other words for the same",
+        FILE,
+        VOLUMES,
+        "  # The same, at length.\n  volumes:\n"
+        "    - {type: volume, source: run, target: /app/var/run}\n"
+        "    - target: /app/var/data\n      source: data\n      type: volume\n",
+        touches=("RST007", "TLS007"),
+        more=(
+            Change(file=FILE, old=ALWAYS, new=""),
+            Change(
+                file=FILE,
+                old="    ulimits: {nofile: 4096}\n",
+                new="    ulimits: {nofile: 4096}\n    restart: always\n",
+            ),
+        ),
+    ),
+]
