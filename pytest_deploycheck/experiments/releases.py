@@ -112,7 +112,7 @@ def start_broken_release(workshop: Workshop, stack: Stack, migrations: Migration
         with SteadyTraffic(stack.entry, stack.config.requests.read, clients=2) as traffic:
             traffic.wait_for_good(4)
             at = time.monotonic()
-            start = watch_refusal(release, f"the previous steps fail at revision {BROKEN_REVISION}")
+            start = watch_refusal(workshop, release, f"the previous steps fail at revision {BROKEN_REVISION}")
             traffic.wait_for_good(4, deadline_s=3)
     finally:
         end(release)

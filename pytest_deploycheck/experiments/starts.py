@@ -85,14 +85,17 @@ class Refusal:
         return f"{', '.join(said)} (watched for {self.took_s:.1f} s)\n{self.tail}"
 
 
-def watch_refusal(stack: Stack, what: str, extra: Mapping[str, str] | None = None) -> Refusal:
+def watch_refusal(workshop: Workshop, stack: Stack, what: str) -> Refusal:
     """Start a stack that should not come up and watch until it is clear what it does. It is not ended here."""
-    stack.prepare(extra)
+    stack.prepare()
+    # Where a start that succeeds takes long, one that does not has more time too.
+    usual = workshop.gentle.start_so_far
+    deadline_s = max(REFUSAL_DEADLINE_S, 5 * ((usual and usual.ready_s) or 0))
     began = time.monotonic()
-    process = stack.start(extra)
+    process = stack.start()
     failed = alive = False
     children: frozenset[int] = frozenset()
-    while time.monotonic() - began < REFUSAL_DEADLINE_S:
+    while time.monotonic() - began < deadline_s:
         status = process.poll()
         now = stack.processes().servers
         # A manager that starts it again at once shows the end of a process only for a moment: its pid tells too.
@@ -160,6 +163,6 @@ def _try_start(
     for name, value in values.items():
         set_value(copy, name, value)
     try:
-        return replace(watch_refusal(stack, what), names=names)
+        return replace(watch_refusal(workshop, stack, what), names=names)
     finally:
         end(stack)
