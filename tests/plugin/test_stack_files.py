@@ -89,6 +89,7 @@ class Said(Engine):
                 health="",
                 restarts=0,
                 created=created,
+                ended="",
             )
             for service, status, created in rows
         ]

@@ -26,7 +26,13 @@ class Tasks(Containers):
     def have_failed(self) -> bool:
         """Tell whether a container of the app has ended, also if another one was made since."""
         found = self.engine.containers(self.project, SWARM)
-        return any(one.status in ENDED for one in found if one.service == self.app)
+        ended = (one for one in found if one.service == self.app and one.status in ENDED)
+        return any((one.identity, one.ended) not in self.before for one in ended)
+
+    def ends(self) -> frozenset[tuple[str, str]]:
+        """Return which containers have ended, and when, also those that have a successor."""
+        found = self.engine.containers(self.project, SWARM)
+        return frozenset((one.identity, one.ended) for one in found if one.status in ENDED)
 
     def have_given_up(self) -> bool:
         """Tell whether app or proxy have tasks, and the swarm wants none of them to run any more."""
