@@ -130,6 +130,10 @@ def _end(
             running and not strays(now) and len(now.workers) >= len(before.workers) and not victims & now.tree
         )
 
+    def settled(seen: tuple[Processes, bool]) -> bool:
+        """Tell whether nothing more will come: all is whole, or nothing is left and nobody starts it again."""
+        return whole(seen) or (not strays(seen[0]) and stack.has_given_up())
+
     is_final = not before.manager and victims == before.servers
     patience_s = ORPHANS_S if is_final else workshop.for_kills.patience_s
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
@@ -137,7 +141,7 @@ def _end(
         log = NewLines(stack.log_files)
         step, at = f"{act}: {describe(victims)}", time.monotonic()
         end()
-        after, running = wait_for(look, whole, deadline_s=patience_s)
+        after, running = wait_for(look, settled, deadline_s=patience_s)
         recovered_s = time.monotonic() - at
         traffic.wait_for_good(10, deadline_s=2)
     return Killed(

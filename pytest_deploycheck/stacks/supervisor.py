@@ -27,6 +27,8 @@ PATH_KEYS = ("logfile", "pidfile", "childlogdir", "stdout_logfile", "stderr_logf
 PROGRAM = re.compile(r"(?:fcgi-)?program:(?P<name>[^:]+)")
 DEFAULT_STARTSECS = 1
 DEFAULT_STOPWAITSECS = 10
+# What Supervisor starts again after its end it starts within a second.
+EXITED_FOR_GOOD_S = 3
 
 
 class SupervisorStack(BaseStack):
@@ -185,16 +187,24 @@ class SupervisorStack(BaseStack):
         return bool(states) and states == {"RUNNING"}
 
     def has_given_up(self) -> bool:
-        """Tell whether the manager says FATAL of any of them."""
-        return "FATAL" in self._states()
+        """Tell whether the manager says FATAL of any of them, or EXITED for longer than it ever is before a restart."""
+        return any(
+            info["statename"] == "FATAL"
+            or (info["statename"] == "EXITED" and info["now"] - info["stop"] > EXITED_FOR_GOOD_S)
+            for info in self._infos_of()
+        )
 
     def app_has_failed(self) -> bool:
         """Tell whether the manager says of any process of the app that it ended or does not come up."""
         return not self._states(self._app).isdisjoint({"BACKOFF", "EXITED", "FATAL"})
 
     def _states(self, *programs: str) -> set[str]:
+        return {info["statename"] for info in self._infos_of(*programs)}
+
+    def _infos_of(self, *programs: str) -> list[dict[str, Any]]:
+        """Return what Supervisor knows of all processes of some programs; of app and proxy if none are named."""
         wanted = programs or tuple(filter(None, (self._app, self._proxy)))
-        return {info["statename"] for info in self._infos() if info["group"] in wanted}
+        return [info for info in self._infos() if info["group"] in wanted]
 
     def state(self) -> str:
         """Return the states of all programs, as ``supervisorctl status`` says them."""
