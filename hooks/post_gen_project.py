@@ -161,7 +161,7 @@ def main() -> None:
         "supervisor": "DOMAIN=localhost HTTP_PORT=8080 HTTPS_PORT=8443 deploy/start",
         "systemd": "sudo deploy/enable && sudo reboot  # on the server; README.md tells how to try it here",
         "compose": "docker compose up --build --detach",
-        "swarm": "docker swarm init && deploy/reload",
+        "swarm": "docker swarm init --advertise-addr 127.0.0.1 && deploy/reload",
         "cloud": "fly deploy  # README.md has the other platforms, and what comes before",
         "kubernetes": "kubectl apply -k deploy/kubernetes/overlays/production  # README.md tells what comes before",
     }

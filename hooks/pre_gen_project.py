@@ -94,6 +94,7 @@ def _prefix(value: str, answers: dict) -> str:
 def _proxy(value: str, answers: dict) -> str:
     instead = {
         "compose": "compose.yaml has a container of Caddy",
+        "swarm": "deploy/swarm.yaml has a service of Caddy",
         "kubernetes": "the cluster's gateway is the proxy",
         "cloud": "the platform's edge is the proxy",
     }.get(answers["process_manager"])
@@ -103,6 +104,7 @@ def _proxy(value: str, answers: dict) -> str:
 def _server(value: str, answers: dict) -> str:
     why = {
         "compose": "one container has all workers, and Gunicorn watches over them",
+        "swarm": "one task has all workers, and Gunicorn watches over them",
         "cloud": "not every platform replaces a process that hangs, Gunicorn does",
     }.get(answers["process_manager"])
     return "" if value == "gunicorn" or not why else f"{why}: leave the first answer, gunicorn"
@@ -111,6 +113,8 @@ def _server(value: str, answers: dict) -> str:
 def _database(value: str, answers: dict) -> str:
     if answers["process_manager"] == "compose":
         return "" if value == "sqlite" else "compose.yaml has no container for it: choose sqlite"
+    if answers["process_manager"] == "swarm":
+        return "" if value == "sqlite" else "deploy/swarm.yaml has no service for it: choose sqlite"
     lost = {
         "kubernetes": "each pod would have a file of its own",
         "cloud": "a container's disk is read-only, and goes with it",

@@ -123,14 +123,14 @@ def needs() -> list[Need]:
             checks="all checks",
             install="sudo .venv/bin/pytest --deploycheck",
             is_here=lambda _: os.geteuid() == 0,
-            only_for={"process_manager": ("systemd", "compose")},
+            only_for={"process_manager": ("systemd", "compose", "swarm")},
         ),
         Need(
             name="Docker, or what DOCKER_HOST names",
             checks="all checks",
             install="https://docs.docker.com/engine/install/",
             is_here=_has_engine,
-            only_for={"process_manager": ("compose",)},
+            only_for={"process_manager": ("compose", "swarm")},
         ),
         Need(
             name="kubectl",

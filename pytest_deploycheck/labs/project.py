@@ -16,6 +16,7 @@ SIGNS = {
         ("supervisor", "deploy/supervisord.conf"),
         ("systemd", "deploy/systemd"),
         ("compose", "compose.yaml"),
+        ("swarm", "deploy/swarm.yaml"),
         ("kubernetes", "deploy/kubernetes"),
         ("cloud", "deploy/cloud"),
     ),

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 FILES = ("deploy/cloud/contract.toml", "deploy/cloud/cloud-run.yaml", "fly.toml", "render.yaml", "README.md")
-OTHERS = ("supervisor", "systemd", "compose", "kubernetes", "nginx", "traefik", "haproxy", "sqlite")
+OTHERS = ("supervisor", "systemd", "compose", "swarm", "kubernetes", "nginx", "traefik", "haproxy", "sqlite")
 
 
 @pytest.fixture(scope="module")

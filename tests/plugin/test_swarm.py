@@ -1,0 +1,112 @@
+"""Projects that a swarm runs, on a real engine; only with ``--containers``, for it takes minutes."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import container_engine
+import pytest
+from harness import Sabotage, bake, copy_of, run_deploycheck, sabotage
+from test_containers import run
+
+from pytest_deploycheck.sandbox.engine import SWARM, Engine
+
+FILE = "deploy/swarm.yaml"
+RESTART = "restart_policy: {condition: any, delay: 2s}"
+SERVER = "exec gunicorn -c"
+RECORDS = [
+    sabotage("swarm: no restart", FILE, RESTART, "restart_policy: {condition: none}", "RST002", "RST003"),
+    sabotage(
+        "swarm: restart after a failure only", FILE, RESTART, RESTART.replace("any", "on-failure"), "RST003"
+    ),
+    sabotage(
+        "swarm: the old release goes first", FILE, "order: start-first, f", "order: stop-first, f", "RST009"
+    ),
+    sabotage(
+        "swarm: SIGKILL comes after a second",
+        FILE,
+        "stop_grace_period: 35s\n    # A conn",
+        "stop_grace_period: 0s\n    # A conn",
+        "RST008",
+    ),
+    sabotage("swarm: a start has no time", FILE, "start_period: 24h", "start_period: 1s", "PRE009"),
+    sabotage("swarm: logs without a limit", FILE, '\n  options: {max-size: 5m, max-file: "6"}', "", "RES005"),
+    sabotage("swarm: a shell stays before the server", "deploy/serve", SERVER, "gunicorn -c", "RST008"),
+    sabotage(
+        "swarm: two tasks where one is promised",
+        FILE,
+        "README.md.\n      replicas: 1",
+        "README.md.\n      replicas: 2",
+        "PRE002",
+        "REP001",
+    ),
+]
+
+
+def left_in(engine: Engine) -> list[str]:
+    """Return what the engine still has of any stack."""
+    of_a_stack = f"--filter label={SWARM.project}"
+    listings = (
+        "service ls",
+        f"ps --all {of_a_stack}",
+        f"network ls {of_a_stack}",
+        f"secret ls {of_a_stack}",
+        f"config ls {of_a_stack}",
+        f"volume ls {of_a_stack}",
+        "images deploycheck/*",
+    )
+    found = []
+    for listing in listings:
+        command = ["docker", "--host", engine.address, *listing.split(), "--quiet"]
+        found += subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return found
+
+
+@pytest.fixture(scope="module")
+def engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
+    """An engine of its own that manages a swarm, with images that stand for those of a registry."""
+    if not pytestconfig.option.containers:
+        pytest.skip("runs with --containers")
+    if lack := container_engine.missing():
+        pytest.skip(lack)
+    with container_engine.engine() as found, container_engine.swarm(found):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated project whose images can be built without a registry."""
+    made = bake(tmp_path_factory.mktemp("baked"), process_manager="swarm")
+    container_engine.use_images(made)
+    assert not engine.containers(made.name, SWARM)
+    return made
+
+
+@pytest.mark.slow
+def test_engine_is_not_changed_silently(project: Path, engine: Engine, tmp_path: Path) -> None:
+    """Where the engine manages no swarm, the checks say how to get one, and make none."""
+    copy = copy_of(project, tmp_path / "notes_api")
+    with container_engine.engine() as other:
+        verdict = run_deploycheck(copy, "--deploycheck-select=BOOT002")
+        assert not other.is_manager
+    assert engine.is_manager
+    assert verdict.ids("not_verified") == {"BOOT002"}, verdict.explain()
+    assert "docker swarm init" in verdict.explain()
+
+
+@pytest.mark.slow
+def test_unbroken_stack_serves(project: Path, engine: Engine, tmp_path: Path) -> None:
+    """The image is built, and tasks serve, with as many workers as promised; nothing is left of them."""
+    verdict = run(project, Sabotage(id="none", changes=(), caught_by=frozenset()), tmp_path / "notes_api")
+    assert verdict.ids("passed") == {"BOOT002", "REP001"}, verdict.explain()
+    assert not left_in(engine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.id)
+def test_broken_stack_is_caught_by_exactly(record: Sabotage, project: Path, tmp_path: Path) -> None:
+    """A broken stack file makes exactly the named checks fail."""
+    verdict = run(project, record, tmp_path / "notes_api")
+    assert verdict.caught == record.caught_by, verdict.explain()

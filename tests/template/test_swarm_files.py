@@ -1,0 +1,60 @@
+"""The files of a generated project for a swarm."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import bake_into
+from ruamel.yaml import YAML
+
+OTHERS = ("supervisor", "systemd", "compose.yaml", "docker compose", "kube", "nginx", "traefik", "haproxy")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a project for a swarm."""
+    return bake_into(tmp_path_factory.mktemp("swarm") / "projects", process_manager="swarm")
+
+
+def test_scripts_are_shell(project: Path) -> None:
+    """Each script may be executed, and a shell can read it."""
+    for name in ("serve", "previous-steps", "reload", "containers"):
+        script = project / "deploy" / name
+        assert script.stat().st_mode & 0o111, name
+        subprocess.run(["sh", "-n", script], check=True)
+
+
+def test_each_value_of_the_stack_file_is_given(project: Path) -> None:
+    """What stands in ``${}`` is exported by deploy/reload, and is a line of .env if the script does not make it."""
+    values = set(re.findall(r"\$\{(\w+)\}", (project / "deploy/swarm.yaml").read_text(encoding="utf-8")))
+    script = (project / "deploy/reload").read_text(encoding="utf-8")
+    of_env = set(re.findall(r"^for name in (.*); do$", script, re.MULTILINE)[0].split())
+    made = set(re.findall(r"^export (.*)$", script, re.MULTILINE)[0].split())
+    lines = (project / ".env").read_text(encoding="utf-8").splitlines()
+    assert values <= of_env | made
+    assert of_env <= {line.partition("=")[0] for line in lines}
+
+
+def test_only_the_proxy_is_in_the_machine_s_network(project: Path) -> None:
+    """The app is in a network that leads nowhere, and publishes nothing; its disk is read-only, it has no right."""
+    reader = YAML(typ="safe", pure=True)
+    stack = reader.load((project / "deploy/swarm.yaml").read_text(encoding="utf-8"))
+    app = stack["services"]["app"]
+    assert [stack["networks"][name]["internal"] for name in app["networks"]] == [True]
+    assert "ports" not in app
+    assert (app["read_only"], app["cap_drop"]) == (True, ["ALL"])
+
+
+def test_nothing_of_other_managers_is_there(project: Path) -> None:
+    """No file, and no word in one, is left of answers that were not given."""
+    files = [path for path in project.rglob("*") if path.is_file() and ".git/" not in str(path)]
+    found = {
+        (path.name, other)
+        for path in files
+        for other in OTHERS
+        if other in path.name.lower() or other in path.read_text(encoding="utf-8", errors="replace").lower()
+    }
+    assert not found
