@@ -11,7 +11,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import course
 import sizing
@@ -21,7 +21,7 @@ from steps import StepError, exit_code_of, say
 from worlds import read_worlds, tabs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_deploycheck.check import Check
     from pytest_deploycheck.labs.lab import Lab
@@ -85,20 +85,42 @@ def list_of_labs(labs: Iterable[Lab]) -> str:
     return "\n".join(lines)
 
 
-def list_of_keepers(checks: Iterable[Check]) -> str:
-    """Return a table of who answers each check of a project for platforms, and why nobody does."""
+def keepers_of_cloud(checks: Iterable[Check]) -> str:
+    """Return who answers each check of a project for platforms, what is read, and why nobody does."""
     from pytest_deploycheck.stacks.cloud.answers import NOT_NEEDED, REASONS, Keeper, keeper_of
     from pytest_deploycheck.stacks.cloud.promises import PROMISES
 
-    lines = ["| Answer | Checks |", "|---|---|"]
+    read = {check_id: what for check_id, (what, _) in PROMISES.items()}
     by_keeper = {keeper: [check for check in checks if keeper_of(check.id) is keeper] for keeper in Keeper}
+    return list_of_keepers(checks, by_keeper, "the platforms' files", read, {**REASONS, **NOT_NEEDED})
+
+
+def keepers_of_kubernetes(checks: Iterable[Check]) -> str:
+    """Return the same of a project for Kubernetes."""
+    from pytest_deploycheck.stacks.kubernetes import PROMISES
+    from pytest_deploycheck.stacks.kubernetes.answers import Keeper, keeper_of
+    from pytest_deploycheck.stacks.kubernetes.nobody import NOT_APPLICABLE, NOT_VERIFIED
+
+    read = {check_id: promise.reads for check_id, promise in PROMISES.items()}
+    by_keeper = {keeper: [check for check in checks if keeper_of(check.id) is keeper] for keeper in Keeper}
+    return list_of_keepers(checks, by_keeper, "the manifests", read, {**NOT_VERIFIED, **NOT_APPLICABLE})
+
+
+def list_of_keepers(
+    checks: Iterable[Check],
+    by_keeper: Mapping[Any, Iterable[Check]],
+    files: str,
+    read: Mapping[str, str],
+    reasons: Mapping[str, str],
+) -> str:
+    """Return a table of who answers each check, one of what is read for it, and one of the reasons why nobody does."""
+    lines = ["| Answer | Checks |", "|---|---|"]
     for keeper, kept in by_keeper.items():
         links = " ".join(f"[{check.id}]({check.concept.slug}.md#{check.id})" for check in kept)
         lines.append(f"| {keeper} | {links} |")
-    lines += ["", "What is read in the platforms' files:", "", "| Check | What is read |", "|---|---|"]
-    lines += [f"| {check.id} | {PROMISES[check.id][0]} |" for check in checks if check.id in PROMISES]
+    lines += ["", f"What is read in {files}:", "", "| Check | What is read |", "|---|---|"]
+    lines += [f"| {check.id} | {read[check.id]} |" for check in checks if check.id in read]
     lines += ["", "Why others have no answer:", "", "| Check | Reason |", "|---|---|"]
-    reasons = {**REASONS, **NOT_NEEDED}
     lines += [f"| {check.id} | {reasons[check.id]} |" for check in checks if check.id in reasons]
     return "\n".join(lines)
 
@@ -209,10 +231,10 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
     page = root / "docs" / "sizing.md"
     sizes = sizing.table(root / "tools" / "sizing.toml")
     files[page] = between(page.read_text(encoding="utf-8"), "docs/sizing.md", "sizing", sizes)
-    page = root / "docs" / "cloud.md"
-    files[page] = between(
-        page.read_text(encoding="utf-8"), "docs/cloud.md", "keepers", list_of_keepers(checks)
-    )
+    for name, keepers in (("cloud", keepers_of_cloud), ("kubernetes", keepers_of_kubernetes)):
+        page = root / "docs" / f"{name}.md"
+        text = page.read_text(encoding="utf-8")
+        files[page] = between(text, f"docs/{name}.md", "keepers", keepers(checks))
     for name in CHAPTERS:
         path = root / "docs" / f"{name}.md"
         of_chapter = [check for check in checks if check.concept.slug == name]

@@ -144,14 +144,14 @@ def needs() -> list[Need]:
             checks="all checks",
             install="pip install 'pytest-deploycheck[caddy]'",
             is_here=_program("caddy"),
-            only_for={"process_manager": ("cloud",)},
+            only_for={"process_manager": ("kubernetes", "cloud")},
         ),
         Need(
             name="root",
             checks="a limit of memory that the kernel enforces",
             install="sudo .venv/bin/pytest --deploycheck",
             is_here=lambda _: os.geteuid() == 0,
-            only_for={"process_manager": ("cloud",)},
+            only_for={"process_manager": ("kubernetes", "cloud")},
         ),
         *(
             Need(

@@ -193,8 +193,8 @@ def line_of(command: ServerCommand, root: Path) -> str:
     return shlex.join(["/bin/sh", "-c", line]) if command.is_shell else line
 
 
-def variables_of(command: ServerCommand, root: Path, env_file: str) -> dict[str, str]:
-    """Return the variables that come with a command, as they are in a copy, and above them those of a file in it."""
+def variables_of(command: ServerCommand, root: Path, env_file: str = "") -> dict[str, str]:
+    """Return the variables that come with a command, as in a copy, and above them those of a file in it."""
     moved = {name: in_copy(value, command, root) for name, value in command.environment.items()}
     file = root / env_file
     read = dotenv_values(file, encoding="utf-8") if file.is_file() else {}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.detection import compose as compose_files
-from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.stacks import cloud, kubernetes
 from pytest_deploycheck.stacks.command import CommandStack
 from pytest_deploycheck.stacks.compose import ComposeStack
@@ -30,7 +29,7 @@ def stack_for(config: Config) -> Callable[..., Stack]:
     if has_containers(config):
         return SwarmStack if is_stack_file(config) else ComposeStack
     if is_kustomization(config):
-        return _no_cluster
+        return kubernetes.KubernetesStack
     if cloud.is_contract(config.manager_config):
         return cloud.CloudStack
     return SystemdStack if has_units(config) else SupervisorStack
@@ -41,10 +40,6 @@ def declared_for(config: Config) -> Declared | None:
     if is_kustomization(config):
         return kubernetes.declared(config)
     return cloud.declared(config) if cloud.is_contract(config.manager_config) else None
-
-
-def _no_cluster(*_: object, **__: object) -> Stack:
-    raise NotVerified("no cluster starts here: only what manifests say is read")
 
 
 def folder_for_runs(config: Config) -> Path | None:

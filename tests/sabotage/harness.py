@@ -27,6 +27,7 @@ PROGRAMS_OF = {
     "nginx": ("nginx", "certbot"),
     "haproxy": ("haproxy", "certbot"),
     "systemd": ("systemd-nspawn",),
+    "kubernetes": ("kubectl", "unshare"),
     "cloud": ("unshare",),
 }
 PACKAGE_OF = {"systemd-nspawn": "systemd-container", "unshare": "util-linux"}

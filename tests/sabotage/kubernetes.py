@@ -1,12 +1,18 @@
-"""Broken manifests: nothing runs, so each record is read by all checks, in a moment."""
+"""Broken projects for Kubernetes: what a pod of them does, and what manifests say."""
 
 # ruff: noqa: E501  (lines of the template)
 
 from __future__ import annotations
 
-from harness import Change, Sabotage
+from functools import partial
 
+from harness import Change, Sabotage, sabotage
+
+ANSWERS = (("process_manager", "kubernetes"), ("database", "postgresql"))
 BASE = "deploy/kubernetes/base"
+GUNICORN, SERVE, APPLICATION = "deploy/gunicorn.conf.py", "deploy/serve", "src/notes_api/application.py"
+BIND = "bind = f\"0.0.0.0:{os.environ.get('PORT', '8000')}\"\n"
+TRUSTED = "    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.cluster_networks)\n"
 DEPLOYMENT, SCALING = f"{BASE}/deployment.yaml", f"{BASE}/scaling.yaml"
 SERVICE, GATEWAY = f"{BASE}/service.yaml", f"{BASE}/gateway.yaml"
 CONFIG, BASE_LIST = f"{BASE}/config.env", f"{BASE}/kustomization.yaml"
@@ -88,12 +94,69 @@ def broken(
     )
 
 
+pod = partial(sabotage, answers=ANSWERS, touches=("BOOT002",))
+
+
 def several(name: str, *changes: Change, caught_by: tuple[str, ...] = ()) -> Sabotage:
     """Return a record of some changes."""
     return Sabotage(id=name, changes=changes, caught_by=frozenset(caught_by))
 
 
+# These are seen: a pod runs.
 SABOTAGES = [
+    pod(
+        "kubernetes: the server listens at another port", GUNICORN, BIND, 'bind = "0.0.0.0:9000"\n', "BOOT002"
+    ),
+    pod(
+        "kubernetes: the Service leads to another port",
+        SERVICE,
+        "      targetPort: http\n",
+        "      targetPort: 9000\n",
+        "BOOT002",
+    ),
+    pod(
+        "kubernetes: the app writes beside TMPDIR",
+        SERVE,
+        "HEARTBEAT_DIR=${TMPDIR:-/tmp}/workers\n",
+        "HEARTBEAT_DIR=deploy/workers\n",
+        "BOOT002",
+    ),
+    pod(
+        "kubernetes: a shell stays before the server",
+        SERVE,
+        "exec gunicorn -c",
+        "gunicorn -c",
+        "RST003",
+        "RST008",
+    ),
+    pod(
+        "kubernetes: whoever reaches the pod is believed",
+        APPLICATION,
+        TRUSTED,
+        TRUSTED.replace("settings.cluster_networks", '"*"'),
+        "TLS006",
+        touches=("TLS004", "TLS005", "TLS006"),
+    ),
+    pod(
+        "kubernetes: nobody is believed, not even the gateway",
+        CONFIG,
+        "CLUSTER_NETWORKS=10.0.0.0/8,",
+        "CLUSTER_NETWORKS=203.0.113.7\nUNUSED=",
+        "TLS004",
+        "TLS005",
+        touches=("TLS004", "TLS005", "TLS006"),
+    ),
+    pod(
+        "kubernetes: preStop without a command",
+        DEPLOYMENT,
+        PRESTOP,
+        "            preStop:\n              sleep:\n                seconds: 8\n",
+        touches=("BOOT002", "TLS005", "RST005", "RST007", "RST008"),
+    ),
+]
+
+# These are read by all checks, in a moment.
+READ = [
     # Everything public.
     broken(
         "no redirect",

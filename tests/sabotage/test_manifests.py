@@ -13,7 +13,8 @@ from harness import Sabotage, run_deploycheck
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.outcome import Evidence, Note, NotRun, Status
 from pytest_deploycheck.reader import load
-from pytest_deploycheck.stacks.kubernetes import MODULES, PROMISES, declared
+from pytest_deploycheck.stacks.kubernetes import PROMISES, declared
+from pytest_deploycheck.stacks.kubernetes.answers import READ_ONLY, SEEN_IN_PART, Keeper, keeper_of
 from pytest_deploycheck.stacks.kubernetes.nobody import NOT_APPLICABLE, NOT_VERIFIED
 from pytest_deploycheck.stacks.protocol import StackError
 
@@ -25,21 +26,22 @@ needs_kubectl = pytest.mark.skipif(
 @pytest.fixture
 def project(baked: Callable[..., Path], tmp_path: Path) -> Path:
     """Copy the files that are read of a project on Kubernetes."""
-    original = baked(process_manager="kubernetes", database="postgresql")
+    original = baked(**dict(kubernetes.ANSWERS))
     target = tmp_path / "notes_api"
-    shutil.copytree(original / "deploy/kubernetes", target / "deploy/kubernetes")
-    for name in ("pyproject.toml", ".env"):
+    shutil.copytree(original / "deploy", target / "deploy")
+    for name in ("pyproject.toml", ".env", "Dockerfile"):
         shutil.copy(original / name, target / name)
     return target
 
 
 def verdicts(project: Path) -> dict[str, tuple[Status, str]]:
-    """Ask for all answers, as the checks do."""
+    """Read all that the checks read, instead of what is seen or besides."""
     found = declared(load(project))
+    reading = {**found.answers, **{check_id: one.answer for check_id, one in found.besides.items()}}
     said = {}
     for record in all_checks():
         try:
-            found.answers[record.id](Note())
+            reading[record.id](Note())
         except NotRun as reason:
             said[record.id] = reason.status, str(reason)
         except (AssertionError, StackError) as broken:
@@ -50,7 +52,7 @@ def verdicts(project: Path) -> dict[str, tuple[Status, str]]:
 
 
 @needs_kubectl
-@pytest.mark.parametrize("record", kubernetes.SABOTAGES, ids=lambda record: record.id)
+@pytest.mark.parametrize("record", kubernetes.READ, ids=lambda record: record.id)
 def test_sabotage_is_caught_by_exactly(record: Sabotage, project: Path) -> None:
     """A broken manifest makes exactly the named checks fail, in one line, and a right variation none."""
     record.apply(project)
@@ -62,30 +64,37 @@ def test_sabotage_is_caught_by_exactly(record: Sabotage, project: Path) -> None:
 
 @needs_kubectl
 @pytest.mark.slow
-def test_unbroken_manifests_are_green(baked: Callable[..., Path], broken: Callable[[Sabotage], Path]) -> None:
-    """The project as generated passes; what is read is declared and nothing observed; the rest says why not."""
-    answers = (("process_manager", "kubernetes"), ("database", "postgresql"))
-    verdict = run_deploycheck(broken(Sabotage(id="none", changes=(), caught_by=frozenset(), answers=answers)))
+def test_without_an_image_manifests_are_read_only(
+    broken: Callable[[Sabotage], Path],
+) -> None:
+    """A project whose image is made elsewhere passes on what is read, which is declared; the rest says why not."""
+    answers = kubernetes.ANSWERS
+    project = broken(Sabotage(id="none", changes=(), caught_by=frozenset(), answers=answers))
+    (project / "Dockerfile").unlink()
+    verdict = run_deploycheck(project)
     assert verdict.exit_status == 0, verdict.explain()
     assert verdict.ids("passed") == PROMISES.keys() - {"TLS002", "BOOT008"}, verdict.explain()
-    assert verdict.ids("not_verified") == NOT_VERIFIED.keys() | {"TLS002", "BOOT008"}
+    apart = {record.id for record in all_checks()} - PROMISES.keys() - NOT_APPLICABLE.keys()
+    assert verdict.ids("not_verified") == apart | {"TLS002", "BOOT008"}
     assert verdict.ids("not_applicable") == NOT_APPLICABLE.keys()
     assert "passed (declared)" in verdict.output
 
 
 def test_every_check_has_one_answer() -> None:
-    """No ID is forgotten, and none has two answers."""
-    answers = [
-        *(promise.check_id for module in MODULES for promise in module.PROMISES),
-        *NOT_VERIFIED,
-        *NOT_APPLICABLE,
-    ]
-    assert sorted(answers) == sorted(record.id for record in all_checks())
+    """Each is somebody's, no reason stands for a check that is made, and what is read only has something to read."""
+    keepers = {record.id: keeper_of(record.id) for record in all_checks()}
+    assert {name for name, keeper in keepers.items() if keeper is Keeper.NOBODY} == NOT_VERIFIED.keys()
+    assert {
+        name for name, keeper in keepers.items() if keeper is Keeper.NO_ONE_NEEDED
+    } == NOT_APPLICABLE.keys()
+    read = {name for name, keeper in keepers.items() if keeper in (Keeper.CLUSTER, Keeper.BOTH)}
+    assert read <= PROMISES.keys()
+    assert keepers.keys() >= READ_ONLY | SEEN_IN_PART | PROMISES.keys()
 
 
 def test_every_promise_can_be_broken() -> None:
     """For each promise that is read there is a manifest that breaks only it, but for two that never break alone."""
-    alone = {min(record.caught_by) for record in kubernetes.SABOTAGES if len(record.caught_by) == 1}
+    alone = {min(record.caught_by) for record in kubernetes.READ if len(record.caught_by) == 1}
     assert alone | {"PRE005", "RST011"} >= PROMISES.keys()
 
 
@@ -95,6 +104,7 @@ def test_what_is_read_is_no_observation(project: Path) -> None:
     from pytest_deploycheck.checks import restarts
 
     note = Note()
+    (project / "Dockerfile").unlink()
     module = declared(load(project)).instead_of(restarts)
     module.check_clean_exit_is_restarted(note)
     assert note.evidence is Evidence.DECLARED

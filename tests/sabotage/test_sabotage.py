@@ -15,6 +15,7 @@ import cloud
 import enclosure
 import haproxy
 import https
+import kubernetes
 import memory
 import nginx
 import postgresql
@@ -31,7 +32,7 @@ from harness import PACKAGE_OF, PROGRAMS_OF, Sabotage, Verdict, VerdictOf, run_d
 
 from pytest_deploycheck.check import Concept, all_checks
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
-from pytest_deploycheck.stacks.cloud import container
+from pytest_deploycheck.stacks.contained import container
 
 MODULES = (
     https,
@@ -48,6 +49,7 @@ MODULES = (
     haproxy,
     systemd,
     cloud,
+    kubernetes,
 )
 RECORDS = [record for module in MODULES for record in module.SABOTAGES]
 HOME = {record.id: module.__name__ for module in MODULES for record in module.SABOTAGES}

@@ -156,7 +156,9 @@ def settings(database: Database) -> Settings:
 {%- endif %}
         web_concurrency=1,
         memory_limit_mb=100,
-{%- if cookiecutter.process_manager == "cloud" %}
+{%- if cookiecutter.process_manager == "kubernetes" %}
+        cluster_networks="10.0.0.0/8",
+{%- elif cookiecutter.process_manager == "cloud" %}
         platform_networks="10.0.0.0/8",
         client_header="x-forwarded-for",
 {%- endif %}

@@ -28,7 +28,9 @@ GOOD = {
 {%- endif %}
     "WEB_CONCURRENCY": "2",
     "MEMORY_LIMIT_MB": "512",
-{%- if cookiecutter.process_manager == "cloud" %}
+{%- if cookiecutter.process_manager == "kubernetes" %}
+    "CLUSTER_NETWORKS": "10.0.0.0/8",
+{%- elif cookiecutter.process_manager == "cloud" %}
     "PLATFORM_NETWORKS": "10.0.0.0/8",
     "CLIENT_HEADER": "x-forwarded-for",
 {%- endif %}

@@ -1,4 +1,4 @@
-"""Kubernetes: no cluster starts here, so each promise is looked for in the manifests as kubectl renders them."""
+"""Kubernetes: a pod runs here under the terms of its manifests; what is the cluster's is read as kubectl renders it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 
-from pytest_deploycheck import databases
+from pytest_deploycheck import databases, platforms
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.config import Config
-from pytest_deploycheck.outcome import Blocked, NotApplicable, Note, NotVerified
-from pytest_deploycheck.stacks.declared import Declared
+from pytest_deploycheck.outcome import Blocked, Evidence, NotApplicable, Note, NotVerified
+from pytest_deploycheck.stacks.contained.stack import IMAGE, image_command
+from pytest_deploycheck.stacks.declared import Answer, Besides, Declared
 from pytest_deploycheck.stacks.kubernetes import edge, memory, pods, rollout
+from pytest_deploycheck.stacks.kubernetes.answers import Keeper, keeper_of
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, is_kustomization, render
 from pytest_deploycheck.stacks.kubernetes.nobody import NOT_APPLICABLE, NOT_VERIFIED
 from pytest_deploycheck.stacks.kubernetes.promise import Promise
+from pytest_deploycheck.stacks.kubernetes.stack import KubernetesStack
 from pytest_deploycheck.stacks.protocol import StackError
 
 MODULES = (edge, pods, rollout, memory)
@@ -22,12 +25,24 @@ PROMISES = {promise.check_id: promise for module in MODULES for promise in modul
 # The check that fails where nothing can be rendered at all; the others are blocked.
 FIRST = "BOOT002"
 
-__all__ = ["declared", "is_kustomization"]
+__all__ = ["KubernetesStack", "declared", "is_kustomization"]
 
 
 def declared(config: Config) -> Declared:
-    """Return the answers of a project that is described by a folder with a kustomization."""
+    """Return what is read of a project that is described by a folder with a kustomization, and what is seen besides."""
     read = lru_cache(maxsize=1)(partial(_read, config.root, config.manager_config))
+    reason = why_no_pod(config)
+    answers: dict[str, Answer] = {}
+    besides: dict[str, Besides] = {}
+    for record in all_checks():
+        keeper = keeper_of(record.id)
+        answer = partial(_answer, record.id, config, read, reason)
+        if reason or keeper not in (Keeper.POD, Keeper.BOTH):
+            answers[record.id] = answer
+        else:
+            evidence = Evidence.OBSERVED if keeper is Keeper.POD else Evidence.DECLARED
+            besides[record.id] = Besides(answer=answer, evidence=evidence)
+    started = f"no pod was started: {reason}" if reason else "a pod of it was started here"
     return Declared(
         parts={
             "manager": "kubernetes",
@@ -35,9 +50,21 @@ def declared(config: Config) -> Declared:
             "server": "image",
             "database": databases.find(config).NAME,
         },
-        read=[f"{config.manager_config}: rendered and read; nothing was started, and no cluster was asked"],
-        answers={record.id: _answer(record.id, config, read) for record in all_checks()},
+        read=[f"{config.manager_config}: rendered and read; {started}, and no cluster was asked"],
+        answers=answers,
+        besides=besides,
     )
+
+
+def why_no_pod(config: Config) -> str:
+    """Return why no pod of the project can run on this machine; empty where one can."""
+    if not platforms.is_supported():
+        return "this is no Linux"
+    try:
+        image_command(config.root)
+    except StackError:
+        return f"the project has no {IMAGE} with a CMD"
+    return ""
 
 
 def _read(root: Path, folder: str) -> tuple[str, Manifests | StackError]:
@@ -50,20 +77,24 @@ def _read(root: Path, folder: str) -> tuple[str, Manifests | StackError]:
 
 
 def _answer(
-    check_id: str, config: Config, read: Callable[[], tuple[str, Manifests | StackError]]
-) -> Callable[[Note], None]:
-    def answer(note: Note) -> None:
-        if check_id in NOT_APPLICABLE:
-            raise NotApplicable(NOT_APPLICABLE[check_id])
-        command, found = read()
-        if isinstance(found, StackError):
-            if check_id == FIRST:
-                raise found
-            raise Blocked(f"the manifests cannot be read (see {FIRST}): {found}")
-        promise: Promise | None = PROMISES.get(check_id)
-        if promise is None:
-            raise NotVerified(NOT_VERIFIED[check_id])
+    check_id: str,
+    config: Config,
+    read: Callable[[], tuple[str, Manifests | StackError]],
+    reason: str,
+    note: Note,
+) -> None:
+    if check_id in NOT_APPLICABLE:
+        raise NotApplicable(NOT_APPLICABLE[check_id])
+    command, found = read()
+    if isinstance(found, StackError):
+        if check_id == FIRST:
+            raise found
+        raise Blocked(f"the manifests cannot be read (see {FIRST}): {found}")
+    if check_id in NOT_VERIFIED:
+        raise NotVerified(NOT_VERIFIED[check_id])
+    promise: Promise | None = PROMISES.get(check_id)
+    if promise:
         note.did(command, f"read {promise.reads}")
         promise.keep(found, config)
-
-    return answer
+    elif reason:
+        raise NotVerified(f"only a pod shows it, and none was started: {reason}")

@@ -25,10 +25,6 @@ from {{ cookiecutter.project_slug }}.settings import Settings
 logger = logging.getLogger(__name__)
 
 THREADS = 4
-{%- if cookiecutter.process_manager == "kubernetes" %}
-# Where gateways are: pods have addresses that are not public.
-CLUSTER = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"]
-{%- endif %}
 
 
 @asynccontextmanager
@@ -88,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
 {%- elif cookiecutter.process_manager == "kubernetes" %}
     # Added last, so it is outermost. Of X-Forwarded-For the last address counts that is none of these: what a gateway
     # has added, not what a client has written before it (TLS005 TLS006).
-    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=CLUSTER)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.cluster_networks)
 {%- elif cookiecutter.https_proxy == "traefik" %}
     # Added last, so it is outermost. Only what comes from this machine is believed: there is the proxy (TLS005 TLS006).
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts="127.0.0.1")

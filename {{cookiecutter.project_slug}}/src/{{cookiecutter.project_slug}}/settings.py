@@ -44,7 +44,9 @@ class Settings(BaseSettings):
 {%- endif %}
     web_concurrency: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=256)]
     memory_limit_mb: int = Field(ge=1)
-{%- if cookiecutter.process_manager == "cloud" %}
+{%- if cookiecutter.process_manager == "kubernetes" %}
+    cluster_networks: str = Field(min_length=1)
+{%- elif cookiecutter.process_manager == "cloud" %}
     platform_networks: str = Field(min_length=1)
     client_header: str = Field(pattern=r"^[A-Za-z0-9-]+$")
 {%- endif %}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,9 @@ import pytest
 
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.ports import Ports
-from pytest_deploycheck.stacks.cloud import container, platform_process
-from pytest_deploycheck.stacks.cloud.stack import networks_here
+from pytest_deploycheck.stacks.contained import container, stand_in
+from pytest_deploycheck.stacks.contained.stack import networks_here
+from pytest_deploycheck.stacks.contained.terms import Asking
 
 DEADLINE_S = 20.0
 # The server of a container: it notes its start, and then does what the test is about.
@@ -53,14 +55,28 @@ class Stage:
             "folder": str(self.folder),
             "temporary": str(self.folder / "tmp"),
             "memory_group": "",
-            "port": self.port,
-            "start_s": 30,
+            "name": "platform",
+            "repeats_steps": False,
+            "probes": {"startup": self.probe()},
+            "before_stop": [],
             "stop_grace_s": 30,
             "state": str(self.folder / "state.json"),
         }
         (self.folder / "order.json").write_text(json.dumps(usual | order), encoding="utf-8")
-        words = [sys.executable, "-I", "-S", platform_process.__file__, self.folder / "order.json"]
+        words = stand_in.command(self.folder / "order.json")
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    def probe(self, **terms: Any) -> dict[str, Any]:
+        """Return the terms of a probe: by default it connects."""
+        usual = asdict(Asking(period_s=0.05, failures=600))
+        return {
+            **usual,
+            "command": [],
+            "port": self.port,
+            "host": "test",
+            "folder": str(self.folder),
+            **terms,
+        }
 
     def said(self) -> dict[str, Any]:
         """Return what the platform has written down."""
@@ -130,7 +146,7 @@ def test_a_stop_is_a_signal_and_then_a_kill(stage: Stage) -> None:
     stage.wait_for("RUNNING")
     stage.tell(signal.SIGUSR1)
     stage.wait_for("STOPPED")
-    assert not platform_process.listens(stage.port)
+    assert not stand_in.listens(stage.port)
     assert stage.count() == 1
     stage.tell(signal.SIGUSR2)
     stage.wait_for("RUNNING")
@@ -151,17 +167,17 @@ def test_nothing_outlives_a_container(stage: Stage) -> None:
 
 def test_one_that_does_not_listen_is_ended(stage: Stage) -> None:
     """The platform says at which port it has waited."""
-    stage.start(STAYS, start_s=0.2)
+    stage.start(STAYS, probes={"startup": stage.probe(failures=4)})
     stage.wait_for("BACKOFF")
     stage.tell(signal.SIGTERM)
     assert stage.process is not None
     output, _ = stage.process.communicate(timeout=DEADLINE_S)
-    assert f"nobody listens at port {stage.port} after 0.2 s" in output
+    assert f"startup: port {stage.port}: Connection refused, 4 times" in output
 
 
 def test_nothing_is_released_when_the_previous_steps_fail(stage: Stage) -> None:
     """The platform ends with an error, and the container never starts."""
-    stage.start(LISTENS, STAYS, steps=["sh", "-c", "exit 7"])
+    stage.start(LISTENS, STAYS, steps=[["sh", "-c", "exit 7"]])
     assert stage.process is not None
     output, _ = stage.process.communicate(timeout=DEADLINE_S)
     assert (stage.process.returncode, stage.count()) == (1, 0)
