@@ -1,4 +1,4 @@
-"""The process that stands for a platform, and the container that it runs, tried with containers of a few lines."""
+"""What stands for a platform or kubelet, and the container that it runs, tried with containers of a few lines."""
 
 from __future__ import annotations
 
@@ -182,6 +182,82 @@ def test_nothing_is_released_when_the_previous_steps_fail(stage: Stage) -> None:
     output, _ = stage.process.communicate(timeout=DEADLINE_S)
     assert (stage.process.returncode, stage.count()) == (1, 0)
     assert "the previous steps ended with status 7: nothing is released" in output
+
+
+def test_previous_steps_are_tried_again(stage: Stage) -> None:
+    """Kubelet runs them until they succeed, not when a container is started anew, and for each one after a stop."""
+    ran = stage.folder / "ran"
+    once = f"echo x >> {ran}; test $(wc -l < {ran}) -gt 1"
+    stage.start(LISTENS, STAYS, steps=[["sh", "-c", once]], repeats_steps=True)
+    first = stage.wait_for("RUNNING")["container"]
+    assert len(ran.read_text(encoding="utf-8").split()) == 2
+    os.kill(first, signal.SIGKILL)
+    wait_for(stage.count, lambda count: count == 2, deadline_s=DEADLINE_S)
+    stage.wait_for("RUNNING")
+    assert len(ran.read_text(encoding="utf-8").split()) == 2
+    stage.tell(signal.SIGUSR1)
+    stage.wait_for("STOPPED")
+    stage.tell(signal.SIGUSR2)
+    stage.wait_for("RUNNING")
+    assert len(ran.read_text(encoding="utf-8").split()) == 3
+
+
+def test_a_container_that_fails_liveness_is_ended(stage: Stage) -> None:
+    """It is told why, and started again."""
+    alive = stage.folder / "alive"
+    alive.touch()
+    probe = stage.probe(command=["test", "-e", str(alive)], failures=2)
+    stage.start(LISTENS, STAYS, probes={"startup": stage.probe(), "liveness": probe})
+    stage.wait_for("RUNNING")
+    alive.unlink()
+    stage.wait_for("BACKOFF")
+    alive.touch()
+    stage.wait_for("RUNNING")
+    assert stage.count() == 2
+    stage.tell(signal.SIGTERM)
+    assert stage.process is not None
+    output, _ = stage.process.communicate(timeout=DEADLINE_S)
+    assert "liveness: the command ended with status 1, 2 times" in output
+
+
+def test_readiness_says_when_it_runs(stage: Stage) -> None:
+    """A container that takes connections is not ready before it says so, and not ready any more when it says no."""
+    answers = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if Path("ready").exists() else 503)
+        self.end_headers()
+    def log_message(self, *_): pass
+HTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+"""
+    stage.start(
+        answers, probes={"startup": stage.probe(), "readiness": stage.probe(path="/ready", failures=2)}
+    )
+    stage.wait_for("STARTING")
+    wait_for(lambda: stand_in.listens(stage.port), bool, deadline_s=DEADLINE_S)
+    assert stage.said()["state"] == "STARTING"
+    (stage.folder / "ready").touch()
+    stage.wait_for("RUNNING")
+    (stage.folder / "ready").unlink()
+    stage.wait_for("UNREADY")
+    (stage.folder / "ready").touch()
+    stage.wait_for("RUNNING")
+    assert stage.count() == 1
+
+
+def test_what_comes_before_a_stop_is_part_of_the_grace(stage: Stage) -> None:
+    """It runs while the container still serves; SIGKILL comes when the time for both is over."""
+    begun = stage.folder / "begun"
+    before = ["sh", "-c", f"touch {begun}; exec sleep 600"]
+    stage.start(KEEPS_ON, LISTENS, STAYS, before_stop=before, stop_grace_s=1)
+    stage.wait_for("RUNNING")
+    stage.tell(signal.SIGUSR1)
+    assert wait_for(begun.exists, bool, deadline_s=DEADLINE_S)
+    assert stand_in.listens(stage.port)
+    stage.wait_for("STOPPED")
+    assert not stand_in.listens(stage.port)
 
 
 @pytest.fixture
