@@ -8,7 +8,7 @@ from pathlib import Path
 
 import kubernetes
 import pytest
-from harness import Sabotage, run_deploycheck
+from harness import Sabotage, VerdictOf, run_deploycheck
 
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.outcome import Evidence, Note, NotRun, Status
@@ -78,6 +78,23 @@ def test_without_an_image_manifests_are_read_only(
     assert verdict.ids("not_verified") == apart | {"TLS002", "BOOT008"}
     assert verdict.ids("not_applicable") == NOT_APPLICABLE.keys()
     assert "passed (declared)" in verdict.output
+
+
+@needs_kubectl
+@pytest.mark.slow
+def test_unbroken_project_is_green_as_a_pod(
+    broken: Callable[[Sabotage], Path], verdict_of: VerdictOf, pytestconfig: pytest.Config
+) -> None:
+    """The project as generated: nothing fails, the pod's own promises are observed, and the rest is named."""
+    if not pytestconfig.option.sabotage_all and not pytestconfig.option.sabotage_full:
+        pytest.skip("runs with --sabotage-all")
+    project = broken(Sabotage(id="none", changes=(), caught_by=frozenset(), answers=kubernetes.ANSWERS))
+    verdict = verdict_of(
+        lambda: run_deploycheck(project), lambda seen: not seen.caught and not seen.ids("blocked")
+    )
+    assert not verdict.caught, verdict.explain()
+    assert verdict.ids("not_verified") == NOT_VERIFIED.keys() | {"TLS002"}, verdict.explain()
+    assert verdict.ids("not_applicable") == {*NOT_APPLICABLE, "MEM004"}, verdict.explain()
 
 
 def test_every_check_has_one_answer() -> None:
