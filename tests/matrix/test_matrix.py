@@ -5,10 +5,12 @@ By default a few of the combinations are made; ``make matrix`` makes all, and ru
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import container_engine
 import pytest
 from cookiecutter.exceptions import FailedHookException
 from harness import PACKAGE_OF, PROGRAMS_OF, run_deploycheck, run_tool
@@ -77,6 +79,12 @@ def test_it_deploys(project: Path, answers: Answers, pytestconfig: pytest.Config
         for program in PROGRAMS_OF.get(answer, ()):
             if not shutil.which(program, path=SYSTEM_PATH):
                 pytest.skip(f"apt-get install {PACKAGE_OF.get(program, program)}")
-    verdict = run_deploycheck(project)
+    with contextlib.ExitStack() as opened:
+        if answers["process_manager"] == "compose":
+            if lack := container_engine.missing():
+                pytest.skip(lack)
+            opened.enter_context(container_engine.engine())
+            container_engine.use_images(project)
+        verdict = run_deploycheck(project)
     assert not verdict.caught, verdict.explain()
     assert not verdict.ids("blocked"), verdict.output

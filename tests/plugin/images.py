@@ -29,6 +29,8 @@ PACKAGES = (
 BASE_IMAGE = "deploycheck-tests/python"
 CADDY_IMAGE = "deploycheck-tests/caddy"
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# As caddy:2 has it.
+CADDY_FOLDERS = "ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data"
 PIP_CONF = "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n"
 # What no program reads in a container.
 LEFT_OUT = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/(test|idlelib|__pycache__)/")
@@ -48,7 +50,7 @@ def make_images(docker: list[str], project: Path) -> None:
         download_wheels(tomllib.load(file)["project"]["dependencies"])
     _import(docker, BASE_IMAGE, (*_root(), *_files_of(closure(PACKAGES)), *_wheels()))
     caddy = Path(sysconfig.get_path("scripts")) / "caddy"
-    _import(docker, CADDY_IMAGE, (*_root(), ("usr/bin/caddy", caddy)))
+    _import(docker, CADDY_IMAGE, (*_root(), ("usr/bin/caddy", caddy)), CADDY_FOLDERS)
 
 
 def download_wheels(wanted: list[str]) -> None:
@@ -114,9 +116,10 @@ def _wheels() -> Iterator[tuple[str, Path]]:
         yield f"wheels/{wheel.name}", wheel
 
 
-def _import(docker: list[str], name: str, files: tuple[tuple[str, Path], ...]) -> None:
+def _import(docker: list[str], name: str, files: tuple[tuple[str, Path], ...], *environment: str) -> None:
+    changes = [f"--change={change}" for change in (PATH, *environment)]
     process = subprocess.Popen(
-        [*docker, "import", "--change", PATH, "-", name], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [*docker, "import", *changes, "-", name], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     assert process.stdin is not None
     with process.stdin, tarfile.open(fileobj=process.stdin, mode="w|") as archive:

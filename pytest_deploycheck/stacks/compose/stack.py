@@ -79,7 +79,10 @@ class ComposeStack(BaseStack):
         self._services = self._read()
         commands = self._services.commands
         app, proxy = self.find_parts(commands, kind="service")
-        assert proxy, "a Compose file without a proxy is not run as one"
+        if not proxy:
+            raise StackError(
+                f"{self.config.manager_config}: no service runs a proxy, and nothing else is run here"
+            )
         self.containers = self.CONTAINERS(engine=engine, project=project, app=app, proxy=proxy)
         self.start_grace_s = START_GRACE_S
         self.stop_grace_s = seconds(self._services.by_name[app].get("stop_grace_period"), USUAL_STOP_S)
