@@ -7,7 +7,7 @@ DOCKERFILE = "Dockerfile"
 SERVE = "deploy/serve"
 GUNICORN = "deploy/gunicorn.conf.py"
 ALWAYS = "    # Also after a clean exit, and when the machine starts (RST002 RST003 BOOT001).\n    restart: always\n"
-GRACE = "    stop_grace_period: 35s\n    # The kernel"
+GRACE = "    stop_grace_period: 35s\n    # The kernel enforces it, for all workers together (MEM002). No swap.\n"
 LIMIT = "    mem_limit: ${MEMORY_LIMIT_MB}m\n    memswap_limit: ${MEMORY_LIMIT_MB}m\n"
 ROTATION = '    driver: json-file\n    options: {max-size: 5m, max-file: "6"}\n'
 EXEC = "exec gunicorn -c"
@@ -15,7 +15,6 @@ HEALTHCHECK = 'CMD ["/app/.venv/bin/python", "deploy/health.py"]'
 COMMAND = 'CMD ["deploy/serve"]'
 VOLUMES = "  volumes:\n    - data:/app/var/data\n    - run:/app/var/run\n"
 CONDITION = "      migrate: {condition: service_completed_successfully}\n"
-WITH_TIME_TO_SPARE = "stop_grace_period: 35s"
 
 SABOTAGES = [
     sabotage("no restart", FILE, ALWAYS, '    restart: "no"\n', "RST002", "RST003"),
@@ -23,7 +22,8 @@ SABOTAGES = [
     sabotage("the shell form of CMD", DOCKERFILE, COMMAND, "CMD deploy/serve || exit 1", "RST007", "RST008"),
     sabotage("a start script without exec", SERVE, EXEC, "gunicorn -c", "RST007", "RST008"),
     sabotage("a health check that cannot fail", DOCKERFILE, HEALTHCHECK, "CMD true", "RST011"),
-    sabotage("a second for the stop", FILE, GRACE, "    stop_grace_period: 1s\n    # The kernel", "RST008"),
+    # Gunicorn takes SIGQUIT for a stop without grace.
+    sabotage("a signal that stops at once", FILE, GRACE, f"{GRACE}    stop_signal: SIGQUIT\n", "RST008"),
     sabotage(
         "no limit, and a guard that looks away",
         FILE,
