@@ -7,7 +7,9 @@ DOCKERFILE = "Dockerfile"
 SERVE = "deploy/serve"
 GUNICORN = "deploy/gunicorn.conf.py"
 ALWAYS = "    # Also after a clean exit, and when the machine starts (RST002 RST003 BOOT001).\n    restart: always\n"
-GRACE = "    stop_grace_period: 35s\n    # The kernel enforces it, for all workers together (MEM002). No swap.\n"
+GRACE = (
+    "    stop_grace_period: 35s\n    # The kernel enforces it, for all workers together (MEM002). No swap.\n"
+)
 LIMIT = "    mem_limit: ${MEMORY_LIMIT_MB}m\n    memswap_limit: ${MEMORY_LIMIT_MB}m\n"
 ROTATION = '    driver: json-file\n    options: {max-size: 5m, max-file: "6"}\n'
 EXEC = "exec gunicorn -c"

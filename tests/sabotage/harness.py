@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -114,17 +113,6 @@ def behind(proxy: str) -> Callable[..., Sabotage]:
         )
 
     return record
-
-
-def template_with(folder: Path, question: str, answer: str) -> Path:
-    """Copy the template, and let it have an answer that it does not offer yet; return the copy."""
-    for name in ("hooks", "{{cookiecutter.project_slug}}"):
-        shutil.copytree(REPOSITORY / name, folder / name)
-    questions = json.loads((REPOSITORY / "cookiecutter.json").read_text(encoding="utf-8"))
-    questions[question] = [*questions[question], answer]
-    del questions["__prompts__"]
-    (folder / "cookiecutter.json").write_text(json.dumps(questions), encoding="utf-8")
-    return folder
 
 
 def bake(folder: Path, *, template: str = str(REPOSITORY), **answers: str) -> Path:
