@@ -163,7 +163,8 @@ class ContainedStack(BaseStack):
     def _settings(self) -> dict[str, str]:
         """Return the variables of the container, and where its machine's /proc is to be seen inside."""
         inside = {} if self._missing else {"DEPLOYCHECK_PROC": str(container.proc_of(self.copy))}
-        return {"PATH": SYSTEM_PATH, **self.variables(), **inside}
+        # Gunicorn and Uvicorn believe 127.0.0.1 by default, which is where the edge is here, and nowhere else.
+        return {"PATH": SYSTEM_PATH, "FORWARDED_ALLOW_IPS": "", **self.variables(), **inside}
 
     def variables(self) -> dict[str, str]:
         """Return the variables of the image, and those that the keeper gives: here what is in the environment file."""
