@@ -34,9 +34,6 @@ SABOTAGES = [
         "MEM002",
         more=(Change(file="deploy/guard.py", old="if total > LIMIT_MB:", new="if total > 99 * LIMIT_MB:"),),
     ),
-    sabotage(
-        "a limit that is too small", FILE, LIMIT, "    mem_limit: 140m\n    memswap_limit: 140m\n", "MEM001"
-    ),
     sabotage("logs without a bound", FILE, ROTATION, "    driver: json-file\n", "RES005"),
     sabotage("few open files", FILE, "{nofile: 4096}", "{nofile: 40}", "RES004"),
     sabotage(
@@ -51,13 +48,14 @@ SABOTAGES = [
             ),
         ),
     ),
+    # Where the steps are quick it makes no difference, and nobody sees it.
     sabotage(
-        "an app that does not wait for the previous steps",
+        "an app that does not wait for previous steps that take long",
         FILE,
         CONDITION,
         "      migrate: {condition: service_started}\n",
         "PRE001",
-        "PRE004",
+        more=(Change(file="deploy/previous-steps", old="exec python", new="sleep 6\nexec python"),),
     ),
     sabotage(
         "each container takes the previous steps",
