@@ -16,10 +16,12 @@ from images import BASE_IMAGE, CADDY_IMAGE, make_images
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox import compose_plugin
 from pytest_deploycheck.sandbox.engine import Engine
+from pytest_deploycheck.sandbox.ports import listener
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 
 PROGRAMS = {"dockerd": "docker.io", "dpkg": "dpkg"}
 START_DEADLINE_S = 60.0
+SWARM_PORTS = (2377, 7946)
 IMAGES = {"BASE_IMAGE": BASE_IMAGE, "CADDY_IMAGE": CADDY_IMAGE}
 
 
@@ -101,6 +103,12 @@ def _running(found: Engine, folder: Path, group: str) -> Iterator[Engine]:
         for namespace in folder.glob("exec/netns/*"):
             subprocess.run(["umount", namespace], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def other_swarm() -> str | None:
+    """Return why no swarm can be made beside another one of this machine, None if there is none."""
+    taken = [port for port in SWARM_PORTS if listener(port)]
+    return f"another swarm listens on port {taken[0]}" if taken else None
 
 
 @contextmanager

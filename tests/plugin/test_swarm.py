@@ -69,7 +69,7 @@ def engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
     """An engine of its own that manages a swarm, with images that stand for those of a registry."""
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
-    if lack := container_engine.missing():
+    if lack := container_engine.missing() or container_engine.other_swarm():
         pytest.skip(lack)
     with container_engine.engine() as found, container_engine.swarm(found):
         yield found
