@@ -10,7 +10,7 @@ from harness import Change, Sabotage, sabotage
 
 ANSWERS = (("process_manager", "kubernetes"), ("database", "postgresql"))
 BASE = "deploy/kubernetes/base"
-GUNICORN, SERVE, APPLICATION = "deploy/gunicorn.conf.py", "deploy/serve", "src/notes_api/application.py"
+GUNICORN, APPLICATION = "deploy/gunicorn.conf.py", "src/notes_api/application.py"
 BIND = "bind = f\"0.0.0.0:{os.environ.get('PORT', '8000')}\"\n"
 TRUSTED = "    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.cluster_networks)\n"
 DEPLOYMENT, SCALING = f"{BASE}/deployment.yaml", f"{BASE}/scaling.yaml"
@@ -113,21 +113,6 @@ SABOTAGES = [
         "      targetPort: http\n",
         "      targetPort: 9000\n",
         "BOOT002",
-    ),
-    pod(
-        "kubernetes: the app writes beside TMPDIR",
-        SERVE,
-        "HEARTBEAT_DIR=${TMPDIR:-/tmp}/workers\n",
-        "HEARTBEAT_DIR=deploy/workers\n",
-        "BOOT002",
-    ),
-    pod(
-        "kubernetes: a shell stays before the server",
-        SERVE,
-        "exec gunicorn -c",
-        "gunicorn -c",
-        "RST003",
-        "RST008",
     ),
     pod(
         "kubernetes: whoever reaches the pod is believed",
