@@ -115,6 +115,13 @@ SABOTAGES = [
         "BOOT002",
     ),
     pod(
+        "kubernetes: the app writes beside TMPDIR",
+        "deploy/serve",
+        "HEARTBEAT_DIR=${TMPDIR:-/tmp}/workers\n",
+        "HEARTBEAT_DIR=deploy/workers\n",
+        "BOOT002",
+    ),
+    pod(
         "kubernetes: whoever reaches the pod is believed",
         APPLICATION,
         TRUSTED,
