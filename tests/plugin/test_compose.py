@@ -24,8 +24,18 @@ SHOWN = {
     "Id": "ea286f46e325",
     "Name": "/notes_api_app_1",
     "RestartCount": 1,
-    "State": {"Status": "running", "Pid": 4242, "ExitCode": 0, "Health": {"Status": "healthy"}},
-    "Config": {"Labels": {"com.docker.compose.project": "notes_api", "com.docker.compose.service": "app"}},
+    "Created": "2026-11-25T20:00:00.1Z",
+    "State": {
+        "Status": "running",
+        "Pid": 4242,
+        "ExitCode": 0,
+        "FinishedAt": "2026-11-25T20:01:00.2Z",
+        "Health": {"Status": "healthy"},
+    },
+    "Config": {
+        "Labels": {"com.docker.compose.project": "notes_api", "com.docker.compose.service": "app"},
+        "Healthcheck": {"Test": ["CMD-SHELL", "deploy/health.py"]},
+    },
 }
 
 
@@ -71,6 +81,9 @@ def test_containers_of_a_project_are_found(engine: Engine) -> None:
         exit_status=0,
         health="healthy",
         restarts=1,
+        created="2026-11-25T20:00:00.1Z",
+        ended="2026-11-25T20:01:00.2Z",
+        health_test=("/bin/sh", "-c", "deploy/health.py"),
     )
     assert engine.containers("notes_api") == [found]
     assert engine.containers("another") == []
