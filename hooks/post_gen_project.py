@@ -165,12 +165,14 @@ def main() -> None:
         "cloud": "fly deploy  # README.md has the other platforms, and what comes before",
         "kubernetes": "kubectl apply -k deploy/kubernetes/overlays/production  # README.md tells what comes before",
     }
+    # Processes in containers can be seen only by root.
+    as_root = "sudo " if answers["process_manager"] in ("compose", "swarm") else ""
     print(f"""
 Your project is in {Path.cwd()}. Next:
 
     cd {Path.cwd().name} && python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'
     {start[answers["process_manager"]]}
-    .venv/bin/pytest --deploycheck
+    {as_root}.venv/bin/pytest --deploycheck
 """)
 
 

@@ -91,8 +91,9 @@ def stop_and_start(workshop: Workshop) -> Stopped:
     others = stack.copy.pids() - before.tree
     proxy_before = listener(stack.entry.https_port)
     health = {"while it served": ask_health(stack, expected=True)}
-    patience_s = SLOW_REQUEST_S + stack.stop_grace_s + 5
-    slow = InFlight(stack, "hold", f"seconds={SLOW_REQUEST_S}", timeout_s=patience_s)
+    slow_s = SLOW_REQUEST_S + stack.stop_delay_s
+    patience_s = slow_s + stack.stop_grace_s + 5
+    slow = InFlight(stack, "hold", f"seconds={slow_s}", timeout_s=patience_s)
     at = time.monotonic()
     stack.stop_app()
     took_s = time.monotonic() - at
@@ -117,7 +118,7 @@ def stop_and_start(workshop: Workshop) -> Stopped:
     return Stopped(
         stack=stack,
         steps=(
-            f"a request that takes {SLOW_REQUEST_S:.0f} s was in flight",
+            f"a request that takes {slow_s:.0f} s was in flight",
             f"stop of the app through the manager (took {took_s:.1f} s)",
             "a request while it was down",
             "start of the app through the manager",

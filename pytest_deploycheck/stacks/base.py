@@ -37,10 +37,12 @@ class BaseStack:
     Attributes:
         NAME: the manager's name, for the report.
         PROGRAMS_IN_LOG: how many programs print to the copy's log file: as many times the lines tell of each.
+        stop_delay_s: see ``Stack``.
     """
 
     NAME: str
     PROGRAMS_IN_LOG = 3
+    stop_delay_s = 0.0
 
     def __init__(
         self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None

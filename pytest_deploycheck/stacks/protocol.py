@@ -36,6 +36,7 @@ class Stack(Protocol):
         database: the database of the copy.
         start_grace_s: the time that the manager gives the app to come up, in seconds.
         stop_grace_s: the time that the manager gives the app to stop, in seconds.
+        stop_delay_s: the time that the manager's command takes before the app hears of its stop, in seconds.
         log_keeper: who writes the app's logs to the disk, if that is no process of the deployment.
         typed: where the start boots a machine: the commands that had to be typed afterwards to start everything.
     """
@@ -51,6 +52,7 @@ class Stack(Protocol):
     database: Database
     start_grace_s: float
     stop_grace_s: float
+    stop_delay_s: float
     log_keeper: str | None
     typed: list[str]
 

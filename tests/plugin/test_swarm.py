@@ -25,10 +25,10 @@ RECORDS = [
         "swarm: the old release goes first", FILE, "order: start-first, f", "order: stop-first, f", "RST009"
     ),
     sabotage(
-        "swarm: SIGKILL comes after a second",
+        "swarm: one second to stop",
         FILE,
         "stop_grace_period: 35s\n    # A conn",
-        "stop_grace_period: 0s\n    # A conn",
+        "stop_grace_period: 1s\n    # A conn",
         "RST008",
     ),
     sabotage("swarm: a start has no time", FILE, "start_period: 24h", "start_period: 1s", "PRE009"),

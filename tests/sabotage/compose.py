@@ -24,6 +24,7 @@ SABOTAGES = [
     sabotage("the shell form of CMD", DOCKERFILE, COMMAND, "CMD deploy/serve || exit 1", "RST007", "RST008"),
     sabotage("a start script without exec", SERVE, EXEC, "gunicorn -c", "RST007", "RST008"),
     sabotage("a health check that cannot fail", DOCKERFILE, HEALTHCHECK, "CMD true", "RST011"),
+    sabotage("one second to stop", FILE, GRACE, GRACE.replace("35s", "1s"), "RST008"),
     # Gunicorn takes SIGQUIT for a stop without grace.
     sabotage("a signal that stops at once", FILE, GRACE, f"{GRACE}    stop_signal: SIGQUIT\n", "RST008"),
     sabotage(

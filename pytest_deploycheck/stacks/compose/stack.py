@@ -50,6 +50,8 @@ class ComposeStack(BaseStack):
     """See the ``Stack`` protocol. A second file beside the project's own moves what only production has."""
 
     NAME = "compose"
+    # docker-compose 1.29 takes a second to start; Swarm hands an order on.
+    stop_delay_s = 2.0
     REMOVE = REMOVE
     LABELS = COMPOSE
     ADVICE = ADVICE
