@@ -11,7 +11,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import course
 import sizing
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_deploycheck.check import Check
     from pytest_deploycheck.labs.lab import Lab
+    from pytest_deploycheck.stacks.keepers import Keepers
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = ("https", "startup", "restarts", "replication", "memory", "previous_steps", "resources")
@@ -87,37 +88,32 @@ def list_of_labs(labs: Iterable[Lab]) -> str:
 
 def keepers_of_cloud(checks: Iterable[Check]) -> str:
     """Return who answers each check of a project for platforms, what is read, and why nobody does."""
-    from pytest_deploycheck.stacks.cloud.answers import NOT_NEEDED, REASONS, Keeper, keeper_of
+    from pytest_deploycheck.stacks.cloud.answers import KEEPERS
     from pytest_deploycheck.stacks.cloud.promises import PROMISES
 
     read = {check_id: what for check_id, (what, _) in PROMISES.items()}
-    by_keeper = {keeper: [check for check in checks if keeper_of(check.id) is keeper] for keeper in Keeper}
-    return list_of_keepers(checks, by_keeper, "the platforms' files", read, {**REASONS, **NOT_NEEDED})
+    return list_of_keepers(checks, KEEPERS, "the platforms' files", read)
 
 
 def keepers_of_kubernetes(checks: Iterable[Check]) -> str:
     """Return the same of a project for Kubernetes."""
     from pytest_deploycheck.stacks.kubernetes import PROMISES
-    from pytest_deploycheck.stacks.kubernetes.answers import Keeper, keeper_of
-    from pytest_deploycheck.stacks.kubernetes.nobody import NOT_APPLICABLE, NOT_VERIFIED
+    from pytest_deploycheck.stacks.kubernetes.answers import KEEPERS
 
     read = {check_id: promise.reads for check_id, promise in PROMISES.items()}
-    by_keeper = {keeper: [check for check in checks if keeper_of(check.id) is keeper] for keeper in Keeper}
-    return list_of_keepers(checks, by_keeper, "the manifests", read, {**NOT_VERIFIED, **NOT_APPLICABLE})
+    return list_of_keepers(checks, KEEPERS, "the manifests", read)
 
 
-def list_of_keepers(
-    checks: Iterable[Check],
-    by_keeper: Mapping[Any, Iterable[Check]],
-    files: str,
-    read: Mapping[str, str],
-    reasons: Mapping[str, str],
-) -> str:
+def list_of_keepers(checks: Iterable[Check], keepers: Keepers, files: str, read: Mapping[str, str]) -> str:
     """Return a table of who answers each check, one of what is read for it, and one of the reasons why nobody does."""
+    from pytest_deploycheck.stacks.keepers import Keeper
+
+    reasons = {**keepers.not_verified, **keepers.not_applicable}
     lines = ["| Answer | Checks |", "|---|---|"]
-    for keeper, kept in by_keeper.items():
+    for keeper in Keeper:
+        kept = (check for check in checks if keepers.of(check.id) is keeper)
         links = " ".join(f"[{check.id}]({check.concept.slug}.md#{check.id})" for check in kept)
-        lines.append(f"| {keeper} | {links} |")
+        lines.append(f"| {keepers.words(keeper)} | {links} |")
     lines += ["", f"What is read in {files}:", "", "| Check | What is read |", "|---|---|"]
     lines += [f"| {check.id} | {read[check.id]} |" for check in checks if check.id in read]
     lines += ["", "Why others have no answer:", "", "| Check | Reason |", "|---|---|"]

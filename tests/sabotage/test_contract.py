@@ -17,9 +17,10 @@ from pytest_deploycheck.check import all_checks, check, check_of
 from pytest_deploycheck.outcome import Evidence, Note, NotRun
 from pytest_deploycheck.reader import load
 from pytest_deploycheck.stacks.cloud import declared
-from pytest_deploycheck.stacks.cloud.answers import NOT_NEEDED, REASONS, Keeper, keeper_of
+from pytest_deploycheck.stacks.cloud.answers import KEEPERS
 from pytest_deploycheck.stacks.cloud.promises import PROMISES
 from pytest_deploycheck.stacks.declared import Besides, Declared
+from pytest_deploycheck.stacks.keepers import Keeper
 from pytest_deploycheck.stacks.protocol import StackError
 
 
@@ -67,10 +68,10 @@ def test_every_promise_can_be_broken() -> None:
 
 def test_every_check_has_a_keeper() -> None:
     """No reason stands for a check that is made, and what is read only has something that is read."""
-    keepers = {record.id: keeper_of(record.id) for record in all_checks()}
-    assert {name for name, keeper in keepers.items() if keeper is Keeper.NOBODY} == REASONS.keys()
-    assert {name for name, keeper in keepers.items() if keeper is Keeper.NO_ONE_NEEDED} == NOT_NEEDED.keys()
-    read = {name for name, keeper in keepers.items() if keeper in (Keeper.PLATFORM, Keeper.BOTH)}
+    known = {record.id for record in all_checks()}
+    read = {check_id for check_id in known if KEEPERS.of(check_id) in (Keeper.FILES, Keeper.BOTH)}
+    assert read == KEEPERS.read_only | KEEPERS.seen_in_part
+    assert known >= KEEPERS.not_verified.keys() | KEEPERS.not_applicable.keys()
     assert read <= PROMISES.keys()
 
 
@@ -130,5 +131,5 @@ def test_unbroken_project_is_green_under_the_contract(
         lambda: run_deploycheck(project), lambda seen: not seen.caught and not seen.ids("blocked")
     )
     assert not verdict.caught, verdict.explain()
-    assert verdict.ids("not_verified") == REASONS.keys(), verdict.explain()
-    assert verdict.ids("not_applicable") == {*NOT_NEEDED, "MEM004"}, verdict.explain()
+    assert verdict.ids("not_verified") == KEEPERS.not_verified.keys(), verdict.explain()
+    assert verdict.ids("not_applicable") == {*KEEPERS.not_applicable, "MEM004"}, verdict.explain()

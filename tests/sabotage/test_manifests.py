@@ -13,9 +13,9 @@ from harness import Sabotage, VerdictOf, run_deploycheck
 from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.outcome import Evidence, Note, NotRun, Status
 from pytest_deploycheck.reader import load
+from pytest_deploycheck.stacks.keepers import Keeper
 from pytest_deploycheck.stacks.kubernetes import PROMISES, declared
-from pytest_deploycheck.stacks.kubernetes.answers import READ_ONLY, SEEN_IN_PART, Keeper, keeper_of
-from pytest_deploycheck.stacks.kubernetes.nobody import NOT_APPLICABLE, NOT_VERIFIED
+from pytest_deploycheck.stacks.kubernetes.answers import KEEPERS
 from pytest_deploycheck.stacks.protocol import StackError
 
 needs_kubectl = pytest.mark.skipif(
@@ -74,9 +74,9 @@ def test_without_an_image_manifests_are_read_only(
     verdict = run_deploycheck(project)
     assert verdict.exit_status == 0, verdict.explain()
     assert verdict.ids("passed") == PROMISES.keys() - {"TLS002", "BOOT008"}, verdict.explain()
-    apart = {record.id for record in all_checks()} - PROMISES.keys() - NOT_APPLICABLE.keys()
+    apart = {record.id for record in all_checks()} - PROMISES.keys() - KEEPERS.not_applicable.keys()
     assert verdict.ids("not_verified") == apart | {"TLS002", "BOOT008"}
-    assert verdict.ids("not_applicable") == NOT_APPLICABLE.keys()
+    assert verdict.ids("not_applicable") == KEEPERS.not_applicable.keys()
     assert "passed (declared)" in verdict.output
 
 
@@ -93,20 +93,17 @@ def test_unbroken_project_is_green_as_a_pod(
         lambda: run_deploycheck(project), lambda seen: not seen.caught and not seen.ids("blocked")
     )
     assert not verdict.caught, verdict.explain()
-    assert verdict.ids("not_verified") == NOT_VERIFIED.keys() | {"TLS002"}, verdict.explain()
-    assert verdict.ids("not_applicable") == {*NOT_APPLICABLE, "MEM004"}, verdict.explain()
+    assert verdict.ids("not_verified") == KEEPERS.not_verified.keys() | {"TLS002"}, verdict.explain()
+    assert verdict.ids("not_applicable") == {*KEEPERS.not_applicable, "MEM004"}, verdict.explain()
 
 
 def test_every_check_has_one_answer() -> None:
     """Each is somebody's, no reason stands for a check that is made, and what is read only has something to read."""
-    keepers = {record.id: keeper_of(record.id) for record in all_checks()}
-    assert {name for name, keeper in keepers.items() if keeper is Keeper.NOBODY} == NOT_VERIFIED.keys()
-    assert {
-        name for name, keeper in keepers.items() if keeper is Keeper.NO_ONE_NEEDED
-    } == NOT_APPLICABLE.keys()
-    read = {name for name, keeper in keepers.items() if keeper in (Keeper.CLUSTER, Keeper.BOTH)}
-    assert read <= PROMISES.keys()
-    assert keepers.keys() >= READ_ONLY | SEEN_IN_PART | PROMISES.keys()
+    known = {record.id for record in all_checks()}
+    read = {check_id for check_id in known if KEEPERS.of(check_id) in (Keeper.FILES, Keeper.BOTH)}
+    assert read == KEEPERS.read_only | KEEPERS.seen_in_part
+    assert read <= PROMISES.keys() <= known
+    assert known >= KEEPERS.not_verified.keys() | KEEPERS.not_applicable.keys()
 
 
 def test_every_promise_can_be_broken() -> None:

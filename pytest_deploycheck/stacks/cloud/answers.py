@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from functools import lru_cache, partial
-from types import MappingProxyType
 
 from pytest_deploycheck import databases
-from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.config import Config
-from pytest_deploycheck.outcome import Blocked, Evidence, NotApplicable, Note, NotVerified
+from pytest_deploycheck.outcome import Blocked, Note
 from pytest_deploycheck.stacks.cloud.contract import read_contract
 from pytest_deploycheck.stacks.cloud.grants import read_grants
 from pytest_deploycheck.stacks.cloud.promises import PROMISES, Case, keep
-from pytest_deploycheck.stacks.declared import Besides, Declared
+from pytest_deploycheck.stacks.declared import Declared
+from pytest_deploycheck.stacks.keepers import Keepers
 from pytest_deploycheck.stacks.protocol import StackError
 
-
-class Keeper(enum.StrEnum):
-    """Whose promise a check is."""
-
-    APP = "observed: the app under the contract"
-    BOTH = "declared: the app's part is seen, the platform's is read"
-    PLATFORM = "declared: the platform's files are read"
-    NOBODY = "not verified"
-    NO_ONE_NEEDED = "does not apply"
-
-
 _EDGE = "the platform's edge does it, and no file says how"
-REASONS = MappingProxyType(
-    {
+KEEPERS = Keepers(
+    here="the app under the contract",
+    both="the app's part is seen, the platform's is read",
+    files="the platforms' files are read",
+    not_verified={
         "TLS002": "certificate and versions of TLS are the platform's edge's: ask it with `openssl s_client`",
         "TLS008": "the platform's edge leads a domain to the app, and knows no others: no file says it",
         "TLS009": "the platform renews and serves the certificate: no file says it",
@@ -39,44 +29,23 @@ REASONS = MappingProxyType(
         "TLS015": f"an answer while no container runs: {_EDGE}",
         "TLS016": f"HTTP/2: {_EDGE}",
         "RES004": "how many files a container may open is set by the platform: no file says it",
-    }
-)
-NOT_NEEDED = MappingProxyType(
-    {
+    },
+    not_applicable={
         "BOOT005": "no terminal starts a container",
         "RES005": "the app writes no file: what it prints goes to the platform",
         "RES007": "the app writes no file: what it prints goes to the platform",
-    }
+    },
+    read_only=frozenset({"TLS001", "TLS007", "BOOT001", "RST006", "RST009"}),
+    seen_in_part=frozenset({"RST002", "RST003", "PRE001", "PRE004", "PRE009"}),
 )
-READ_ONLY = frozenset({"TLS001", "TLS007", "BOOT001", "RST006", "RST009"})
-# The process that stands for the platform does the platform's part: what comes of it is no observation.
-SEEN_IN_PART = frozenset({"RST002", "RST003", "PRE001", "PRE004", "PRE009"})
-
-
-def keeper_of(check_id: str) -> Keeper:
-    """Return whose promise a check is."""
-    if check_id in REASONS:
-        return Keeper.NOBODY
-    if check_id in NOT_NEEDED:
-        return Keeper.NO_ONE_NEEDED
-    if check_id in READ_ONLY:
-        return Keeper.PLATFORM
-    return Keeper.BOTH if check_id in SEEN_IN_PART else Keeper.APP
+# The check that fails where the files cannot be read at all; the others are blocked.
+FIRST = "BOOT002"
 
 
 def declared(config: Config) -> Declared:
     """Return what is read beside, or instead of, what is seen of a project with a contract."""
     read = lru_cache(maxsize=1)(partial(_cases, config))
-    answers: dict[str, Callable[[Note], None]] = {}
-    besides: dict[str, Besides] = {}
-    for record in all_checks():
-        keeper = keeper_of(record.id)
-        if keeper in (Keeper.APP, Keeper.BOTH):
-            evidence = Evidence.OBSERVED if keeper is Keeper.APP else Evidence.DECLARED
-            if record.id in PROMISES or keeper is Keeper.BOTH:
-                besides[record.id] = Besides(answer=partial(_answer, record.id, read), evidence=evidence)
-        else:
-            answers[record.id] = partial(_answer, record.id, read)
+    answers, besides = KEEPERS.answers(partial(_answer, read))
     return Declared(
         parts={
             "manager": "cloud",
@@ -101,11 +70,8 @@ def _cases(config: Config) -> list[Case] | StackError:
         return error
 
 
-def _answer(check_id: str, read: Callable[[], list[Case] | StackError], note: Note) -> None:
-    if check_id in REASONS:
-        raise NotVerified(REASONS[check_id])
-    if check_id in NOT_NEEDED:
-        raise NotApplicable(NOT_NEEDED[check_id])
+def _answer(read: Callable[[], list[Case] | StackError], check_id: str, note: Note) -> None:
+    KEEPERS.must_answer(check_id)
     cases = read()
     if isinstance(cases, StackError):
         if check_id == FIRST:
@@ -113,7 +79,3 @@ def _answer(check_id: str, read: Callable[[], list[Case] | StackError], note: No
         raise Blocked(f"the contract, or a platform's file, cannot be read (see {FIRST}): {cases}")
     if check_id in PROMISES:
         note.did(f"read {PROMISES[check_id][0]}, in {', '.join(keep(check_id, cases))}")
-
-
-# The check that fails where the files cannot be read at all; the others are blocked.
-FIRST = "BOOT002"

@@ -7,15 +7,13 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from pytest_deploycheck import databases, platforms
-from pytest_deploycheck.check import all_checks
 from pytest_deploycheck.config import Config
-from pytest_deploycheck.outcome import Blocked, Evidence, NotApplicable, Note, NotVerified
+from pytest_deploycheck.outcome import Blocked, Note, NotVerified
 from pytest_deploycheck.stacks.contained.stack import IMAGE, image_command
-from pytest_deploycheck.stacks.declared import Answer, Besides, Declared
+from pytest_deploycheck.stacks.declared import Declared
 from pytest_deploycheck.stacks.kubernetes import edge, memory, pods, rollout
-from pytest_deploycheck.stacks.kubernetes.answers import Keeper, keeper_of
+from pytest_deploycheck.stacks.kubernetes.answers import KEEPERS
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, is_kustomization, render
-from pytest_deploycheck.stacks.kubernetes.nobody import NOT_APPLICABLE, NOT_VERIFIED
 from pytest_deploycheck.stacks.kubernetes.promise import Promise
 from pytest_deploycheck.stacks.kubernetes.stack import KubernetesStack
 from pytest_deploycheck.stacks.protocol import StackError
@@ -32,16 +30,7 @@ def declared(config: Config) -> Declared:
     """Return what is read of a project that is described by a folder with a kustomization, and what is seen besides."""
     read = lru_cache(maxsize=1)(partial(_read, config.root, config.manager_config))
     reason = why_no_pod(config)
-    answers: dict[str, Answer] = {}
-    besides: dict[str, Besides] = {}
-    for record in all_checks():
-        keeper = keeper_of(record.id)
-        answer = partial(_answer, record.id, config, read, reason)
-        if reason or keeper not in (Keeper.POD, Keeper.BOTH):
-            answers[record.id] = answer
-        else:
-            evidence = Evidence.OBSERVED if keeper is Keeper.POD else Evidence.DECLARED
-            besides[record.id] = Besides(answer=answer, evidence=evidence)
+    answers, besides = KEEPERS.answers(partial(_answer, config, read, reason), runs_here=not reason)
     started = f"no pod was started: {reason}" if reason else "a pod of it was started here"
     return Declared(
         parts={
@@ -77,21 +66,18 @@ def _read(root: Path, folder: str) -> tuple[str, Manifests | StackError]:
 
 
 def _answer(
-    check_id: str,
     config: Config,
     read: Callable[[], tuple[str, Manifests | StackError]],
     reason: str,
+    check_id: str,
     note: Note,
 ) -> None:
-    if check_id in NOT_APPLICABLE:
-        raise NotApplicable(NOT_APPLICABLE[check_id])
+    KEEPERS.must_answer(check_id)
     command, found = read()
     if isinstance(found, StackError):
         if check_id == FIRST:
             raise found
         raise Blocked(f"the manifests cannot be read (see {FIRST}): {found}")
-    if check_id in NOT_VERIFIED:
-        raise NotVerified(NOT_VERIFIED[check_id])
     promise: Promise | None = PROMISES.get(check_id)
     if promise:
         note.did(command, f"read {promise.reads}")
