@@ -13,6 +13,7 @@ from pytest_deploycheck.experiments.feeding import Leaked, Overfed, leak, overfe
 from pytest_deploycheck.experiments.kills import Killed, kill_worker
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, Evidence, NotApplicable, Note, NotVerified
+from pytest_deploycheck.probes.control_groups import memory_limit
 from pytest_deploycheck.probes.memory import MIB, Footprint, footprint, held, mib
 from pytest_deploycheck.probes.traffic import SteadyTraffic
 from pytest_deploycheck.probes.wait import wait_for
@@ -36,19 +37,21 @@ TELLS_OF_A_KILL = re.compile(
 @check(
     "MEM001",
     "the memory budget adds up",
-    expect="all processes of the app together, and 10 % on top, within [tool.deploycheck] memory_limit_mb",
+    expect="all processes of the app together, and 10 % on top, within [tool.deploycheck] memory_limit_mb, and "
+    "within the limit that the kernel keeps for them",
     fix="fewer workers, a smaller app, or a higher limit: each worker costs its own copy of what it has loaded",
 )
 def check_memory_budget_adds_up(stack: Stack, note: Note) -> None:
     """Measure parent and workers after some requests."""
-    limit = stack.config.memory_limit_mb
-    if limit is None:
+    promised = stack.config.memory_limit_mb
+    if promised is None:
         raise NotApplicable("no limit is declared: [tool.deploycheck] memory_limit_mb")
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(WARM_UP_REQUESTS)
     processes = stack.processes()
     seen = footprint(processes.tree)
     need = seen.total * (1 + HEADROOM)
+    limit = min(promised, (memory_limit(processes.tree) or promised * MIB) // MIB)
     note.measured(
         total_mb=mib(seen.total),
         need_mb=mib(need),
@@ -58,8 +61,9 @@ def check_memory_budget_adds_up(stack: Stack, note: Note) -> None:
     )
     note.did(f"{len(traffic.time_line.answers)} requests to {stack.config.requests.read}")
     note.drew(_budget(seen, processes.workers, limit))
+    whose = "" if limit == promised else f" of their control group, and memory_limit_mb is {promised}"
     assert need <= limit * MIB, (
-        f"{seen.describe()}; with {HEADROOM:.0%} on top {mib(need)} MiB are needed, the limit is {limit} MiB"
+        f"{seen.describe()}; with {HEADROOM:.0%} on top {mib(need)} MiB are needed, the limit is {limit} MiB{whose}"
     )
 
 

@@ -35,6 +35,7 @@ SABOTAGES = [
         "MEM002",
         more=(Change(file="deploy/guard.py", old="if total > LIMIT_MB:", new="if total > 99 * LIMIT_MB:"),),
     ),
+    sabotage("a limit that is too small", FILE, LIMIT, "    mem_limit: 130m\n", "MEM001"),
     sabotage("logs without a bound", FILE, ROTATION, "    driver: json-file\n", "RES005"),
     sabotage("few open files", FILE, "{nofile: 4096}", "{nofile: 40}", "RES004"),
     sabotage(
