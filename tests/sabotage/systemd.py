@@ -73,6 +73,13 @@ SABOTAGES = [
         "MEM002",
         more=(Change(file=GUARD, old="    if total > LIMIT_MB:\n", new="    if total > 100 * LIMIT_MB:\n"),),
     ),
+    systemd(
+        "systemd: a limit that is too small",
+        APP,
+        "MemoryMax=@MEMORY_LIMIT_MB@M\n",
+        "MemoryMax=130M\n",
+        "MEM001",
+    ),
     systemd("systemd: too few open files", APP, "LimitNOFILE=4096", "LimitNOFILE=128", "RES004"),
     systemd(
         "systemd: the app does not wait for the previous steps",
