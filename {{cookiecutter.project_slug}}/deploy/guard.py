@@ -27,6 +27,8 @@ HANG_S = 10
 SHARE_MB = 0.7 * LIMIT_MB / COUNT
 # But not one that is hardly larger than when it was new: its successor would be no smaller (MEM001).
 GROWN = 1.5
+# What reading of a process says that has ended: before the file is open, or after.
+GONE = (FileNotFoundError, ProcessLookupError)
 
 
 def memory_mb(pid: int) -> float:
@@ -56,7 +58,7 @@ class Worker:
             stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
             beat = self.file.stat().st_mtime
             self.new_mb = self.new_mb or float(self.file.read_text() or 0)
-        except (FileNotFoundError, ProcessLookupError):
+        except GONE:
             return False
         self.parent, self.size_mb = int(stat[1]), memory_mb(int(self.pid))
         if not self.new_mb:
