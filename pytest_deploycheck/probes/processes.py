@@ -12,6 +12,10 @@ import psutil
 
 from pytest_deploycheck.sandbox.guardian import parent_of
 
+# Those that ran before this program looked first. They are below nothing that it starts, and most machines have
+# hundreds of them: they are not looked at again.
+_OLDER = set(psutil.pids())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
@@ -41,9 +45,10 @@ def alive(pids: Iterable[int]) -> frozenset[int]:
 
 
 def with_descendants(pids: Iterable[int]) -> frozenset[int]:
-    """Return the live ones of ``pids`` and all live processes below them."""
-    found = set(pids)
-    parents = {pid: parent_of(pid) for pid in psutil.pids()}
+    """Return the live ones of ``pids`` and all live processes below them that this program may have started."""
+    found, now = set(pids), set(psutil.pids())
+    _OLDER.intersection_update(now)  # the kernel may give the pid of one that is gone to another one
+    parents = {pid: parent_of(pid) for pid in now - _OLDER}
     while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
         found |= more
     return alive(found)

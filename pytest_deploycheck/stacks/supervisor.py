@@ -151,35 +151,37 @@ class SupervisorStack(BaseStack):
 
     def _rpc(self, method: str, *arguments: object) -> Any:
         """Call Supervisor's XML-RPC interface over its unix socket."""
-        body = xmlrpc.client.dumps(arguments, f"supervisor.{method}")  # type: ignore[arg-type]
+        body = xmlrpc.client.dumps(arguments, method)  # type: ignore[arg-type]
         with contextlib.closing(UnixConnection(self._socket, timeout_s=self.stop_grace_s + 30)) as connection:
             connection.request("POST", "/RPC2", body=body, headers={"Content-Type": "text/xml"})
             values, _ = xmlrpc.client.loads(connection.getresponse().read())
         return values[0]
 
-    def _infos(self) -> list[dict[str, Any]]:
+    def _ask(self, method: str, *arguments: object) -> Any:
+        """Call it; return None if Supervisor is not there."""
         with contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
-            return list(self._rpc("getAllProcessInfo"))
-        return []
+            return self._rpc(method, *arguments)
+        return None
+
+    def _infos(self) -> list[dict[str, Any]]:
+        return self._ask("supervisor.getAllProcessInfo") or []
 
     def processes(self) -> Processes:
         """Return the processes of the app now."""
-        servers_up = self._children(self._app)
+        calls = [
+            {"methodName": f"supervisor.{name}", "params": []} for name in ("getPID", "getAllProcessInfo")
+        ]
+        manager, infos = self._ask("system.multicall", calls) or (0, [])
+        if not isinstance(infos, list):  # a fault: it is about to end, and answers nothing more
+            manager, infos = 0, []
+        servers_up = _pids_of(self._app, infos)
         tree = with_descendants(servers_up)
         served = self.copy.events.pids("worker")
-        return Processes(manager=self._manager_pid(), servers=servers_up, workers=tree & served, tree=tree)
+        return Processes(manager=manager, servers=servers_up, workers=tree & served, tree=tree)
 
     def proxy_pids(self) -> frozenset[int]:
         """Return the processes of the proxy now."""
-        return with_descendants(self._children(self._proxy)) if self._proxy else frozenset()
-
-    def _children(self, program: str) -> frozenset[int]:
-        return alive(info["pid"] for info in self._infos() if info["group"] == program and info["pid"])
-
-    def _manager_pid(self) -> int:
-        with contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Error):
-            return int(self._rpc("getPID"))
-        return 0
+        return with_descendants(_pids_of(self._proxy, self._infos())) if self._proxy else frozenset()
 
     def is_running(self) -> bool:
         """Tell whether the manager says RUNNING of all processes of app and proxy."""
@@ -217,12 +219,12 @@ class SupervisorStack(BaseStack):
     def stop_app(self) -> None:
         """Stop the app's process group."""
         wait = True
-        self._rpc("stopProcessGroup", self._app, wait)
+        self._rpc("supervisor.stopProcessGroup", self._app, wait)
 
     def start_app(self) -> None:
         """Start the app's process group."""
         wait = False
-        self._rpc("startProcessGroup", self._app, wait)
+        self._rpc("supervisor.startProcessGroup", self._app, wait)
 
     def log_files(self) -> list[Path]:
         """Return what the start command prints to, Supervisor's own log, and those of its programs."""
@@ -255,6 +257,10 @@ class SupervisorStack(BaseStack):
                 Advice(self.config.manager_config, line_of(original, self._programs[self._app], key), text)
             )
         return [*found, *self.part_advice(check_id)]
+
+
+def _pids_of(program: str, infos: list[dict[str, Any]]) -> frozenset[int]:
+    return alive(info["pid"] for info in infos if info["group"] == program and info["pid"])
 
 
 ADVICE = {
