@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import compose
 import container_engine
 import pytest
 from harness import Sabotage, Verdict, bake, copy_of, run_deploycheck
+from images import BASE_IMAGE
 
 from pytest_deploycheck.sandbox.engine import Engine
 
@@ -18,6 +20,8 @@ ALWAYS = {"BOOT002", "REP001"}
 DAILY = {"a health check that cannot fail"}
 # What these checks look at is not here: SQLite has no connections, the engine writes the logs and starts the machine.
 ELSEWHERE = {"REP007", "RES007", "BOOT001"}
+# Of the base image and the installed packages together, an image may take so much.
+LARGEST = 1.3
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,22 @@ def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     container_engine.use_images(made)
     assert not engine.containers(made.name)
     return made
+
+
+def docker(*arguments: str) -> str:
+    """Return what a command of Docker prints."""
+    done = subprocess.run(["docker", *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip()
+
+
+def test_the_image_has_little_but_its_base_and_the_packages(project: Path) -> None:
+    """What only the installation needs is not in it: no second copy of the packages, and no cache."""
+    docker("build", "--quiet", "--tag=app", f"--build-arg=BASE_IMAGE={BASE_IMAGE}", str(project))
+    packages = int(docker("run", "--rm", "--network=none", "app", "du", "-sb", "/app/.venv").split()[0])
+    size, base = (int(docker("image", "inspect", "--format={{.Size}}", name)) for name in ("app", BASE_IMAGE))
+    assert size <= LARGEST * (base + packages), (
+        f"{size} bytes: {base} of the base, {packages} of the packages"
+    )
 
 
 def run(project: Path, record: Sabotage, target: Path) -> Verdict:
