@@ -170,6 +170,9 @@ SABOTAGES = [
         APP,
         "ExecStart=",
         "ExecStartPre=@FOLDER@/deploy/previous-steps\nExecStart=",
+        more=(
+            Change(file=STEPS, old="ExecStart=@FOLDER@/deploy/previous-steps\n", new="ExecStart=/bin/true\n"),
+        ),
         touches=("PRE001", "PRE002", "PRE005"),
     ),
     systemd(
