@@ -7,11 +7,22 @@ from __future__ import annotations
 from functools import partial
 
 from harness import Change, Sabotage, sabotage
+from postgresql import ENV, LOCK
 
 ANSWERS = (("process_manager", "kubernetes"), ("database", "postgresql"))
 BASE = "deploy/kubernetes/base"
 GUNICORN, APPLICATION = "deploy/gunicorn.conf.py", "src/notes_api/application.py"
 BIND = "bind = f\"0.0.0.0:{os.environ.get('PORT', '8000')}\"\n"
+SERVE, HEALTH = "deploy/serve", "src/notes_api/health.py"
+ALIVE = """async def live() -> dict[str, str]:
+    \"\"\"Say that the process answers, whatever the database does.\"\"\"
+    return {"status": "alive"}
+"""
+ASKS_DATABASE = """async def live(request: Request, response: Response) -> dict[str, str]:
+    \"\"\"Say what readiness says.\"\"\"
+    return await ready(request, response)
+"""
+NOT_READY = "    response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE\n"
 TRUSTED = "    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.cluster_networks)\n"
 DEPLOYMENT, SCALING = f"{BASE}/deployment.yaml", f"{BASE}/scaling.yaml"
 SERVICE, GATEWAY = f"{BASE}/service.yaml", f"{BASE}/gateway.yaml"
@@ -137,6 +148,53 @@ SABOTAGES = [
         "TLS004",
         "TLS005",
         touches=("TLS004", "TLS005", "TLS006"),
+    ),
+    pod(
+        "kubernetes: a shell stays before the server",
+        SERVE,
+        "exec gunicorn -c",
+        "gunicorn -c",
+        "RST008",
+    ),
+    pod(
+        "kubernetes: a grace of 1 s",
+        DEPLOYMENT,
+        "      terminationGracePeriodSeconds: 40\n",
+        "      terminationGracePeriodSeconds: 1\n",
+        "RST008",
+    ),
+    pod(
+        "kubernetes: no preStop", DEPLOYMENT, LIFECYCLE + PRESTOP, "", "RST009", touches=("BOOT002", "RST008")
+    ),
+    # The manifests ask for liveness; what answers there asks the database.
+    pod("kubernetes: what answers for liveness asks the database", HEALTH, ALIVE, ASKS_DATABASE, "RST010"),
+    pod(
+        "kubernetes: what answers for readiness cannot say no",
+        HEALTH,
+        NOT_READY,
+        "",
+        "BOOT007",
+        "RST011",
+    ),
+    pod(
+        "kubernetes: pods take the previous steps without a lock",
+        ENV,
+        LOCK,
+        "    # lock(connection)\n",
+        "PRE003",
+    ),
+    # All files agree on it: only a running pod shows that the app needs more.
+    pod(
+        "kubernetes: a limit that is too small",
+        DEPLOYMENT,
+        LIMITS,
+        LIMITS.replace("512", "112"),
+        "MEM001",
+        more=(
+            Change(file=DEPLOYMENT, old=REQUESTS, new=REQUESTS.replace("512", "112")),
+            Change(file=CONFIG, old="MEMORY_LIMIT_MB=512", new="MEMORY_LIMIT_MB=112"),
+            Change(file=".env", old="MEMORY_LIMIT_MB=512", new="MEMORY_LIMIT_MB=112"),
+        ),
     ),
     pod(
         "kubernetes: preStop without a command",
