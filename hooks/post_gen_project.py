@@ -28,6 +28,8 @@ FILES_OF = {
     ("process_manager", "supervisor", "systemd"): ["deploy/reload-proxy", "deploy/enable"],
     ("process_manager", "compose"): ["compose.yaml"],
     ("process_manager", "swarm"): ["deploy/swarm.yaml", "deploy/containers"],
+    # Elsewhere the manager watches over each worker of Uvicorn itself, or a container has only one.
+    ("process_manager", "compose", "swarm"): ["deploy/server.py"],
     ("process_manager", "compose", "swarm", "kubernetes", "cloud"): [
         ".dockerignore",
         "Dockerfile",
@@ -39,6 +41,7 @@ FILES_OF = {
         "deploy/systemd/*.socket",
         "deploy/systemd/*.slice",
         "deploy/systemd/*-app@.service",
+        "deploy/server.py",
     ],
     ("https_proxy", "caddy"): ["deploy/Caddyfile"],
     ("https_proxy", "traefik"): ["deploy/traefik.yml", "deploy/traefik-routes.yml"],

@@ -103,7 +103,6 @@ def _proxy(value: str, answers: dict) -> str:
 
 def _server(value: str, answers: dict) -> str:
     why = {
-        "compose": "one container has all workers, and Gunicorn watches over them",
         "swarm": "one task has all workers, and Gunicorn watches over them",
         "cloud": "not every platform replaces a process that hangs, Gunicorn does",
     }.get(answers["process_manager"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from pytest_deploycheck.detection.files import ProjectFiles, calls, keyword, literal
 from pytest_deploycheck.detection.finding import ServerCommand
-from pytest_deploycheck.detection.words import server_words
+from pytest_deploycheck.detection.words import SERVERS, server_words
 
 
 def starts_a_server(text: str) -> bool:
@@ -38,6 +39,25 @@ def with_server(files: ProjectFiles, command: ServerCommand) -> ServerCommand:
                 if line := _server_line(files, str(PurePosixPath(folder) / name)):
                     return replace(command, server_line=line)
     return command
+
+
+def with_imported_server(files: ProjectFiles, line: str) -> str:
+    """Return a command; of one that runs a Python file of the project, with the server in front that this imports."""
+    scripts = [word for word in line.split() if word.endswith(".py")]
+    if scripts and server_words(line, {}) is None:
+        # Whoever imports fastapi makes an app, and starts no server.
+        imported = {name for script in scripts for name in _imports(files.tree(script))} - {"fastapi"}
+        return " ".join([*sorted(imported.intersection(SERVERS))[:1], line])
+    return line
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """Yield the first part of the name of each module that a file imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").partition(".")[0]
 
 
 def _server_line(files: ProjectFiles, file: str) -> str:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from pytest_deploycheck.config import ConfigError
 from pytest_deploycheck.detection import detect
+from pytest_deploycheck.detection.files import ProjectFiles
+from pytest_deploycheck.detection.scripts import with_imported_server
 from pytest_deploycheck.detection.words import server_words
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.reader import load
@@ -207,3 +209,20 @@ def test_metrics_of_the_usual_package(line: str, path: str, tmp_path: Path) -> N
     write(tmp_path, main_dot_py=f"{APP}Instrumentator().instrument(app).{line}\n")
     assert detect(tmp_path).settings["requests.metrics"].value == path
     assert Need.METRICS not in load(tmp_path).lacks
+
+
+@pytest.mark.parametrize(
+    ("line", "known_by"),
+    [
+        ("python serve.py", "uvicorn python serve.py"),
+        ("python -u app.py", "python -u app.py"),
+        ("gunicorn -c serve.py app:app", "gunicorn -c serve.py app:app"),
+        ("python missing.py", "python missing.py"),
+    ],
+)
+def test_a_python_file_is_known_by_the_server_that_it_imports(
+    tmp_path: Path, line: str, known_by: str
+) -> None:
+    """The server is put in front of the command; FastAPI is none, and a command that names a server needs no help."""
+    write(tmp_path, serve_dot_py="from app import app\nfrom uvicorn import Server\n", app_dot_py=APP)
+    assert with_imported_server(ProjectFiles(tmp_path), line) == known_by

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import compose
@@ -34,12 +35,17 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generated project whose images can be built without a registry."""
-    made = bake(tmp_path_factory.mktemp("baked"), process_manager="compose")
-    container_engine.use_images(made)
-    assert not engine.containers(made.name)
-    return made
+def project_with(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Generate a project with some answers, once, whose images can be built without a registry."""
+
+    @functools.cache
+    def make(**answers: str) -> Path:
+        made = bake(tmp_path_factory.mktemp("baked"), process_manager="compose", **answers)
+        container_engine.use_images(made)
+        assert not engine.containers(made.name)
+        return made
+
+    return make
 
 
 def docker(*arguments: str) -> str:
@@ -66,24 +72,26 @@ def run(project: Path, record: Sabotage, target: Path) -> Verdict:
     return run_deploycheck(copy, f"--deploycheck-select={','.join(selected)}")
 
 
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
 def test_unbroken_containers_pass_everything(
-    project: Path, tmp_path: Path, pytestconfig: pytest.Config
+    server: str, project_with: Callable[..., Path], tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """All checks pass, but for those that have nothing to look at."""
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
-    verdict = run_deploycheck(copy_of(project, tmp_path / "notes_api"))
+    verdict = run_deploycheck(copy_of(project_with(app_server=server), tmp_path / "notes_api"))
     assert not verdict.caught | verdict.ids("blocked"), verdict.explain()
     assert verdict.ids("not_verified") | verdict.ids("not_applicable") == ELSEWHERE, verdict.explain()
 
 
 @pytest.mark.parametrize("record", compose.SABOTAGES, ids=lambda record: record.id)
 def test_changed_containers_are_caught_by_exactly(
-    record: Sabotage, project: Path, tmp_path: Path, pytestconfig: pytest.Config
+    record: Sabotage, project_with: Callable[..., Path], tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """A broken Compose file or image makes exactly the named checks fail, a right one none."""
     if record.id not in DAILY and not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
+    project = project_with(app_server=record.server, **dict(record.answers))
     verdict = run(project, record, tmp_path / "notes_api")
     assert verdict.caught == record.caught_by, verdict.explain()
     assert verdict.ids("passed") >= ALWAYS - record.caught_by, verdict.explain()

@@ -13,6 +13,11 @@ GRACE = (
 LIMIT = "    mem_limit: ${MEMORY_LIMIT_MB}m\n    memswap_limit: ${MEMORY_LIMIT_MB}m\n"
 ROTATION = '    driver: json-file\n    options: {max-size: 5m, max-file: "6"}\n'
 EXEC = "exec gunicorn -c"
+UVICORN = "deploy/server.py"
+OWN_COMMAND = """ln -sf "$HOSTNAME.sock" var/run/app.sock
+exec uvicorn notes_api.main:app --uds "var/run/$HOSTNAME.sock" --workers "$WEB_CONCURRENCY" --no-proxy-headers \\
+    --root-path "$PATH_PREFIX" --timeout-graceful-shutdown 25
+"""
 HEALTHCHECK = 'CMD ["/app/.venv/bin/python", "deploy/health.py"]'
 COMMAND = 'CMD ["deploy/serve"]'
 VOLUMES = "  volumes:\n    - data:/app/var/data\n    - run:/app/var/run\n"
@@ -66,6 +71,40 @@ SABOTAGES = [
         "deploy/previous-steps\nexec gunicorn -c",
         "REP005",
         "PRE002",
+    ),
+    sabotage(
+        "uvicorn: one worker more",
+        UVICORN,
+        'int(os.environ["WEB_CONCURRENCY"]):',
+        'int(os.environ["WEB_CONCURRENCY"]) + 1:',
+        "REP001",
+        server="uvicorn",
+    ),
+    sabotage(
+        "uvicorn: a start script without exec",
+        SERVE,
+        "exec python deploy/server.py",
+        "python deploy/server.py",
+        "RST007",
+        "RST008",
+        server="uvicorn",
+    ),
+    sabotage(
+        "uvicorn: one second for requests",
+        UVICORN,
+        "timeout_graceful_shutdown=25",
+        "timeout_graceful_shutdown=1",
+        "RST008",
+        server="uvicorn",
+    ),
+    # Its parent starts what cannot be imported again and again.
+    sabotage(
+        "uvicorn: its own command",
+        SERVE,
+        "exec python deploy/server.py\n",
+        OWN_COMMAND,
+        "RST006",
+        server="uvicorn",
     ),
     # Right ones.
     sabotage(

@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_deploycheck.detection.dockerfile import read_image
 from pytest_deploycheck.detection.files import ProjectFiles
+from pytest_deploycheck.detection.scripts import with_imported_server
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
@@ -42,7 +43,11 @@ class Services:
     @property
     def commands(self) -> dict[str, str]:
         """What each service runs; where that is a script of the project, what the script becomes."""
-        return {name: self._command(service) for name, service in self.by_name.items()}
+        files = ProjectFiles(self.root)
+        return {
+            name: with_imported_server(files, self._command(service))
+            for name, service in self.by_name.items()
+        }
 
     def _command(self, service: Mapping[str, Any]) -> str:
         words = self._words(service)

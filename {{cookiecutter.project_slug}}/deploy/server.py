@@ -1,0 +1,128 @@
+"""Uvicorn: how the app's workers run. Their number is WEB_CONCURRENCY in .env (REP001 REP002).
+
+The first process of the container opens the socket and starts the workers, which serve on it; it imports nothing of the
+app. One that dies is replaced at once (RST001). One that cannot start ends all, and the engine tries again after a
+pause (RST006), where `uvicorn --workers` would try without one. Who hangs is the business of deploy/guard.py (RST004).
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+{%- if cookiecutter.process_manager == "swarm" %}
+from contextlib import suppress
+{%- endif %}
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+
+from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
+
+from {{ cookiecutter.project_slug }} import logs
+
+{% if cookiecutter.process_manager == "swarm" -%}
+# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one that was
+# healthy. So a new one takes its time to start, and an older one can finish what it has begun. Only who has the volume
+# can open it, and belongs to the group (TLS007).
+{% else -%}
+# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
+# one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
+{% endif -%}
+SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
+
+logger = logging.getLogger("server")
+
+
+def serve(listener: socket.socket) -> None:
+    """Be a worker: import the app, and serve it until SIGTERM comes."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        from {{ cookiecutter.project_slug }}.main import app  # noqa: PLC0415
+    except BaseException as error:  # noqa: BLE001
+        # Settings that are wrong are told in a line each; all else has a traceback.
+        sys.stderr.write(f"{error}\n") if isinstance(error, SystemExit) else sys.excepthook(*sys.exc_info())
+        sys.exit(STARTUP_FAILURE)
+    signal.signal(signal.SIGTERM, stop)
+    config = Config(
+        app,
+        log_config=None,
+        # Where the proxy serves the app, so that it writes the right links (TLS004).
+        root_path=os.environ["PATH_PREFIX"],
+        # The app itself takes what the proxy says of the client (TLS005).
+        proxy_headers=False,
+        # After a stop, requests in flight get so long to finish (RST008).
+        timeout_graceful_shutdown=25,
+    )
+    Server(config).run(sockets=[listener])
+
+
+def stop(*_: object) -> None:
+    """End this process in order."""
+    sys.exit()
+
+
+def tell(worker: ForkProcess) -> None:
+    """Write down how a worker has ended (MEM006)."""
+    status = worker.exitcode or 0
+    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+    logger.warning("worker %s %s", worker.pid, how)
+
+
+def listen() -> socket.socket:
+    """Open the socket: what comes before the first worker is there waits."""
+    SOCKET.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(SOCKET))
+    SOCKET.chmod(0o660)
+    listener.listen(2048)
+    return listener
+
+
+{% if cookiecutter.process_manager == "swarm" -%}
+def lead_proxy_here() -> None:
+    """Let the proxy find this container, if it finds no other. Else deploy/health.py does, when this one is healthy."""
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(SOCKET.with_name("app.sock")))
+        return
+{%- else -%}
+def lead_proxy_here() -> None:
+    """Let the proxy find this container."""
+{%- endif %}
+    link = SOCKET.with_suffix(".link")
+    link.unlink(missing_ok=True)
+    link.symlink_to(SOCKET.name)
+    link.replace(SOCKET.with_name("app.sock"))
+
+
+def main() -> None:
+    """Keep as many workers as there should be, until SIGTERM comes."""
+    logs.configure(os.environ["LOG_LEVEL"])
+    signal.signal(signal.SIGTERM, stop)
+    listener = listen()
+    lead_proxy_here()
+    workers: list[ForkProcess] = []
+    try:
+        while True:
+            for worker in [worker for worker in workers if worker.exitcode is not None]:
+                tell(worker)
+                if worker.exitcode == STARTUP_FAILURE:
+                    sys.exit(STARTUP_FAILURE)
+                workers.remove(worker)
+            while len(workers) < int(os.environ["WEB_CONCURRENCY"]):
+                workers.append(get_context("fork").Process(target=serve, args=(listener,)))
+                workers[-1].start()
+            wait([worker.sentinel for worker in workers])
+    finally:
+        # Who comes now is refused, and the proxy tries again; who came before gets an answer (RST008).
+        listener.close()
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+        SOCKET.unlink(missing_ok=True)
+
+
+main()
