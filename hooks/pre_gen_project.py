@@ -102,11 +102,9 @@ def _proxy(value: str, answers: dict) -> str:
 
 
 def _server(value: str, answers: dict) -> str:
-    why = {
-        "swarm": "one task has all workers, and Gunicorn watches over them",
-        "cloud": "not every platform replaces a process that hangs, Gunicorn does",
-    }.get(answers["process_manager"])
-    return "" if value == "gunicorn" or not why else f"{why}: leave the first answer, gunicorn"
+    if value == "gunicorn" or answers["process_manager"] != "cloud":
+        return ""
+    return "not every platform replaces a process that hangs, Gunicorn does: leave the first answer, gunicorn"
 
 
 def _database(value: str, answers: dict) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import container_engine
@@ -16,6 +17,7 @@ from pytest_deploycheck.sandbox.engine import SWARM, Engine
 FILE = "deploy/swarm.yaml"
 RESTART = "restart_policy: {condition: any, delay: 2s}"
 SERVER = "exec gunicorn -c"
+UVICORN = "deploy/server.py"
 RECORDS = [
     sabotage("swarm: no restart", FILE, RESTART, "restart_policy: {condition: none}", "RST002", "RST003"),
     sabotage(
@@ -41,6 +43,22 @@ RECORDS = [
         "README.md.\n      replicas: 2",
         "PRE002",
         "REP001",
+    ),
+    sabotage(
+        "swarm: one worker of Uvicorn more",
+        UVICORN,
+        'int(os.environ["WEB_CONCURRENCY"]):',
+        'int(os.environ["WEB_CONCURRENCY"]) + 1:',
+        "REP001",
+        server="uvicorn",
+    ),
+    sabotage(
+        "swarm: Uvicorn gives requests one second",
+        UVICORN,
+        "timeout_graceful_shutdown=25",
+        "timeout_graceful_shutdown=1",
+        "RST008",
+        server="uvicorn",
     ),
 ]
 
@@ -76,18 +94,25 @@ def engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generated project whose images can be built without a registry."""
-    made = bake(tmp_path_factory.mktemp("baked"), process_manager="swarm")
-    container_engine.use_images(made)
-    assert not engine.containers(made.name, SWARM)
-    return made
+def project_with(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Generate a project with a server, once, whose images can be built without a registry."""
+
+    @functools.cache
+    def make(server: str) -> Path:
+        made = bake(tmp_path_factory.mktemp("baked"), process_manager="swarm", app_server=server)
+        container_engine.use_images(made)
+        assert not engine.containers(made.name, SWARM)
+        return made
+
+    return make
 
 
 @pytest.mark.slow
-def test_engine_is_not_changed_silently(project: Path, engine: Engine, tmp_path: Path) -> None:
+def test_engine_is_not_changed_silently(
+    project_with: Callable[[str], Path], engine: Engine, tmp_path: Path
+) -> None:
     """Where the engine manages no swarm, the checks say how to get one, and make none."""
-    copy = copy_of(project, tmp_path / "notes_api")
+    copy = copy_of(project_with("gunicorn"), tmp_path / "notes_api")
     with container_engine.engine() as other:
         verdict = run_deploycheck(copy, "--deploycheck-select=BOOT002")
         assert not other.is_manager
@@ -97,9 +122,12 @@ def test_engine_is_not_changed_silently(project: Path, engine: Engine, tmp_path:
 
 
 @pytest.mark.slow
-def test_unbroken_stack_passes_everything(project: Path, engine: Engine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_unbroken_stack_passes_everything(
+    server: str, project_with: Callable[[str], Path], engine: Engine, tmp_path: Path
+) -> None:
     """All checks pass, but for those that have nothing to look at; nothing is left in the engine."""
-    verdict = run_deploycheck(copy_of(project, tmp_path / "notes_api"))
+    verdict = run_deploycheck(copy_of(project_with(server), tmp_path / "notes_api"))
     assert not verdict.caught | verdict.ids("blocked"), verdict.explain()
     assert verdict.ids("not_verified") | verdict.ids("not_applicable") == ELSEWHERE, verdict.explain()
     assert not left_in(engine)
@@ -107,7 +135,9 @@ def test_unbroken_stack_passes_everything(project: Path, engine: Engine, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.id)
-def test_broken_stack_is_caught_by_exactly(record: Sabotage, project: Path, tmp_path: Path) -> None:
+def test_broken_stack_is_caught_by_exactly(
+    record: Sabotage, project_with: Callable[[str], Path], tmp_path: Path
+) -> None:
     """A broken stack file makes exactly the named checks fail."""
-    verdict = run(project, record, tmp_path / "notes_api")
+    verdict = run(project_with(record.server), record, tmp_path / "notes_api")
     assert verdict.caught == record.caught_by, verdict.explain()
