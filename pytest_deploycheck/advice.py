@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,10 @@ class Advice:
     file: str
     line: int | None
     text: str
+
+    def at(self, file: str) -> Advice:
+        """Return the same for another file."""
+        return replace(self, file=file, line=None)
 
     def __str__(self) -> str:
         return f"{self.file}{f':{self.line}' if self.line else ''}  {self.text}"

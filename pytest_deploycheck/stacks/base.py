@@ -191,8 +191,14 @@ class BaseStack:
 
     def part_advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended in the files of server, proxy or database."""
-        parts = (self.server, self.proxy, self.database)
-        return [part.ADVICE[check_id] for part in parts if check_id in part.ADVICE]
+        tables = (self.server_advice, self.proxy.ADVICE, self.database.ADVICE)
+        return [table[check_id] for table in tables if check_id in table]
+
+    @property
+    def server_advice(self) -> Mapping[str, Advice]:
+        """Where failed checks are mended in the files of the server."""
+        found: Mapping[str, Advice] = self.server.ADVICE
+        return found
 
     def without_root(self, text: str) -> str:
         """Return a text with paths as they are in the project."""

@@ -16,6 +16,8 @@ import psutil
 import pytest
 from conftest import bake_into
 
+from pytest_deploycheck.servers import uvicorn
+
 GRACE_S = 25
 DEADLINE_S = 30
 SERVES = """
@@ -76,6 +78,13 @@ def test_nothing_of_gunicorn_is_there(server: Path) -> None:
         *(f"deploy/{name}" for name in names),
     ):
         assert "gunicorn" not in (project / name).read_text(encoding="utf-8").lower(), name
+
+
+def test_advice_names_files_of_the_project(server: Path) -> None:
+    """Where a failed check is said to be mended, there is a file."""
+    files = {advice.file for advice in uvicorn.CONTAINER_ADVICE.values()}
+    assert "deploy/server.py" in files
+    assert all((server.parent.parent / file).is_file() for file in files)
 
 
 def test_one_worker_has_a_parent_too(tmp_path: Path, server: Path) -> None:

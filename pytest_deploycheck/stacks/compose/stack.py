@@ -313,6 +313,12 @@ class ComposeStack(BaseStack):
             found.append(Advice(self.config.manager_config, self._line(key), text))
         return [*found, *self.part_advice(check_id)]
 
+    @property
+    def server_advice(self) -> Mapping[str, Advice]:
+        """Where failed checks are mended in the files of the server, which can be others in a container."""
+        found: Mapping[str, Advice] = getattr(self.server, "CONTAINER_ADVICE", self.server.ADVICE)
+        return found
+
     def _line(self, key: str) -> int | None:
         lines = (self.config.root / self.config.manager_config).read_text(encoding="utf-8").splitlines()
         start = f"  {self.containers.app}:"
