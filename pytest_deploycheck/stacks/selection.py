@@ -29,7 +29,7 @@ def stack_for(config: Config) -> Callable[..., Stack]:
     if has_containers(config):
         return SwarmStack if is_stack_file(config) else ComposeStack
     if is_kustomization(config):
-        return kubernetes.KubernetesStack
+        return kubernetes.stack_for(config)
     if cloud.is_contract(config.manager_config):
         return cloud.CloudStack
     return SystemdStack if has_units(config) else SupervisorStack

@@ -71,13 +71,17 @@ class ContainedStack(BaseStack):
         self._edge = self.relocate_proxy(edge)
         (self._port,) = self.app_ports.values()
         self._missing = container.needs()
-        self._group = container.memory_group(copy, terms.memory_mb) if terms.memory_mb else None
+        self._group = self._memory_group()
         self._networks()
         self.environment |= {
             "DEPLOYCHECK_PORTS": f"{terms.port}={self._port}",
             "DEPLOYCHECK_LOOPBACK": LOOPBACK,
             "TMPDIR": str(self._temporary),
         }
+
+    def _memory_group(self) -> Path | None:
+        """Make the control group that keeps the limit of memory, where there is one, and this machine can."""
+        return container.memory_group(self.copy, self.terms.memory_mb) if self.terms.memory_mb else None
 
     @property
     def _temporary(self) -> Path:
@@ -139,6 +143,7 @@ class ContainedStack(BaseStack):
             folder=str(root),
             temporary=str(self._temporary),
             memory_group=str(self._group or ""),
+            runtime={},
             state=str(self._state),
         )
 
@@ -181,8 +186,9 @@ class ContainedStack(BaseStack):
     def processes(self) -> Processes:
         """Return the processes of the app now."""
         said = self._said()
-        pid = said.get("container") if said.get("state") != "RELEASING" else None  # that one is no server
-        first = stand_in.first_of(pid) if pid else None
+        is_releasing = said.get("state") == "RELEASING"  # that container is no server
+        pid, pid_file = said.get("container"), said.get("pid_file", "")
+        first = stand_in.first_of(pid, pid_file) if pid and not is_releasing else None
         servers = alive({first}) if first else frozenset()
         tree = with_descendants(servers)
         manager = self._process.pid if self._process and self._process.poll() is None else 0

@@ -39,6 +39,7 @@ class StandIn:
         self.state = "STARTING"
         self.wanted = True
         self.steps_are_done = not order["steps"]
+        self.pid_file = ""
         self.next_start = 0.0
         self.pause_s = FIRST_PAUSE_S
 
@@ -48,7 +49,8 @@ class StandIn:
         container = self.container.pid if self.container else None
         file = Path(self.order["state"])
         new = file.with_suffix(".new")
-        new.write_text(json.dumps({"state": state, "container": container, "edge": self.edge.pid, **more}))
+        found = {"state": state, "container": container, "pid_file": self.pid_file, "edge": self.edge.pid}
+        new.write_text(json.dumps({**found, **more}))
         new.replace(file)
 
     def tell(self, what: str) -> None:
@@ -88,9 +90,19 @@ class StandIn:
                 self.refuse(status)
                 return
         self.steps_are_done = True
+        self.pid_file = self.runtime_says("pid_file")
+        if self.pid_file:
+            Path(self.pid_file).unlink(missing_ok=True)
         self.container = self.run(self.order["container"])
         self.probes = {kind: Probe(terms) for kind, terms in self.order["probes"].items()}
         self.say("STARTING")
+
+    def runtime_says(self, what: str) -> str:
+        """Return what the container runtime says of the container; nothing where there is none."""
+        words = self.order["runtime"].get(what)
+        return (
+            subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() if words else ""
+        )
 
     def refuse(self, status: int) -> None:
         """Let nothing serve whose previous steps have failed; kubelet tries them again, a platform does not."""
@@ -118,7 +130,7 @@ class StandIn:
         if status is None:
             self.ask()
             return
-        ooms = memory_kills(self.order["memory_group"]) - self.ooms
+        ooms = memory_kills(self.order["memory_group"]) - self.ooms or self.runtime_says("oom") == "true"
         self.clean_up()
         self.tell(f"the container ended with status {status}{', OOMKilled' if ooms else ''}")
         self.wait_for_next(status)
@@ -170,13 +182,18 @@ class StandIn:
             kill(before.pid)
             before.wait()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(first_of(self.container.pid) or self.container.pid, signal.SIGTERM)
+            os.kill(self.first or self.container.pid, signal.SIGTERM)
         while self.container.poll() is None and time.monotonic() < deadline:
             time.sleep(EVERY_S)
         if self.container.poll() is None:
             self.tell("SIGKILL to what did not stop in time")
-            kill(self.container.pid)
+            kill((self.pid_file and self.first) or self.container.pid)
         self.container.wait()
+
+    @property
+    def first(self) -> int | None:
+        """The first process of the container; None where it is not there yet."""
+        return first_of(self.container.pid, self.pid_file) if self.container else None
 
     def stop(self) -> None:
         """End the container, and start it no more; who comes in its place does the previous steps again."""
@@ -227,11 +244,15 @@ def memory_kills(group: str) -> int:
     return 0
 
 
-def first_of(pid: int) -> int | None:
+def first_of(pid: int, pid_file: str = "") -> int | None:
     """Return the first process of a container, which gets the signals: behind ``unshare`` it is the only child.
 
-    None where ``unshare`` has not made it yet.
+    A container runtime writes it into a file. None where it was not made yet.
     """
+    if pid_file:
+        with contextlib.suppress(OSError, ValueError):
+            return int(Path(pid_file).read_text())
+        return None
     try:
         program = Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0]
     except OSError:
@@ -274,5 +295,7 @@ def main(order: str) -> None:
     """Run the process."""
     for name in ("SIGUSR1", "SIGUSR2", "SIGTERM"):
         signal.signal(getattr(signal, name), lambda number, _: asked.append(number))
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    StandIn(json.loads(Path(order).read_text())).main()
+    found = json.loads(Path(order).read_text())
+    if not found["runtime"]:  # its containers have keepers of their own
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    StandIn(found).main()

@@ -11,8 +11,9 @@ from pytest_deploycheck.config import Config
 from pytest_deploycheck.outcome import Blocked, Note, NotVerified
 from pytest_deploycheck.stacks.contained.stack import IMAGE, image_command
 from pytest_deploycheck.stacks.declared import Declared
-from pytest_deploycheck.stacks.kubernetes import edge, memory, pods, rollout
+from pytest_deploycheck.stacks.kubernetes import edge, memory, podman, pods, rollout
 from pytest_deploycheck.stacks.kubernetes.answers import KEEPERS
+from pytest_deploycheck.stacks.kubernetes.containers import PodmanStack
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, is_kustomization, render
 from pytest_deploycheck.stacks.kubernetes.promise import Promise
 from pytest_deploycheck.stacks.kubernetes.stack import KubernetesStack
@@ -23,7 +24,12 @@ PROMISES = {promise.check_id: promise for module in MODULES for promise in modul
 # The check that fails where nothing can be rendered at all; the others are blocked.
 FIRST = "BOOT002"
 
-__all__ = ["KubernetesStack", "declared", "is_kustomization"]
+__all__ = ["KubernetesStack", "declared", "is_kustomization", "stack_for"]
+
+
+def stack_for(config: Config) -> type[KubernetesStack]:
+    """Return what runs a pod: podman where it can, else processes of this machine."""
+    return KubernetesStack if podman.missing(config.root) else PodmanStack
 
 
 def declared(config: Config) -> Declared:

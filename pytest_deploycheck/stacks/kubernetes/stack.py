@@ -12,6 +12,7 @@ from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.stacks.command import variables_of
 from pytest_deploycheck.stacks.contained.edge import caddyfile
 from pytest_deploycheck.stacks.contained.stack import IMAGE, ContainedStack
+from pytest_deploycheck.stacks.kubernetes import podman
 from pytest_deploycheck.stacks.kubernetes.gateway import routes_for_caddy
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, named, render
 from pytest_deploycheck.stacks.kubernetes.terms import jobs, terms_of, variables
@@ -84,9 +85,20 @@ class KubernetesStack(ContainedStack):
             ),
         ]
 
+    def contained_relocations(self) -> list[str]:
+        """Return what is not as in a container of production, a line each."""
+        lack = podman.missing(self.config.root)
+        return [
+            f"container runtime -> processes of this machine; podman would run containers, it needs {lack}",
+            *super().contained_relocations(),
+        ]
+
     def variables(self) -> dict[str, str]:
-        """Return the variables of the image and of the pod; what is in a Secret comes from the environment file."""
+        """Return the variables of the image and of the pod."""
+        return {**variables_of(self.terms.command, self.copy.root), **self.pod_variables()}
+
+    def pod_variables(self) -> dict[str, str]:
+        """Return the variables of the pod; what is in a Secret comes from the environment file."""
         file = self.copy.root / self.config.env_file
         read = dotenv_values(file, encoding="utf-8") if file.is_file() else {}
-        values = {name: value or "" for name, value in read.items()}
-        return {**variables_of(self.terms.command, self.copy.root), **variables(self._found, values)}
+        return variables(self._found, {name: value or "" for name, value in read.items()})
