@@ -83,8 +83,8 @@ SABOTAGES = [
     sabotage(
         "uvicorn: a start script without exec",
         SERVE,
-        "exec python deploy/server.py",
-        "python deploy/server.py",
+        "exec python -P deploy/server.py",
+        "python -P deploy/server.py",
         "RST007",
         "RST008",
         server="uvicorn",
@@ -101,7 +101,7 @@ SABOTAGES = [
     sabotage(
         "uvicorn: its own command",
         SERVE,
-        "exec python deploy/server.py\n",
+        "exec python -P deploy/server.py\n",
         OWN_COMMAND,
         "RST006",
         server="uvicorn",

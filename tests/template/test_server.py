@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,15 +40,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def running(server: Path, folder: Path, main: str) -> Iterator[subprocess.Popen[str]]:
-    """Run it with one worker, on an app of its own."""
+def running(
+    server: Path, folder: Path, main: str, package: str = "notes_api"
+) -> Iterator[subprocess.Popen[str]]:
+    """Run it with one worker, as deploy/serve does, on an app of its own."""
+    serve = (server.parent / "serve").read_text(encoding="utf-8")
+    (words,) = re.findall(r"^exec python (.+)$", serve, re.MULTILINE)
+    command = [sys.executable, *words.replace("deploy/server.py", str(server)).split()]
     for name, text in {"__init__": "", "logs": "def configure(level): pass\n", "main": main}.items():
-        (folder / "notes_api").mkdir(exist_ok=True)
-        (folder / f"notes_api/{name}.py").write_text(text)
+        (folder / package).mkdir(exist_ok=True)
+        (folder / f"{package}/{name}.py").write_text(text)
     (folder / "var/run").mkdir(parents=True)
     values = {"PATH_PREFIX": "", "LOG_LEVEL": "INFO", "WEB_CONCURRENCY": "1", "PYTHONPATH": str(folder)}
     process = subprocess.Popen(
-        [sys.executable, server], cwd=folder, env=os.environ | values, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, env=os.environ | values, stderr=subprocess.PIPE, text=True
     )
     try:
         yield process
@@ -100,6 +106,16 @@ def test_one_worker_has_a_parent_too(tmp_path: Path, server: Path) -> None:
         wait_until_it_begins(tmp_path)
         assert (tmp_path / "begun").exists()
         assert process.poll() is None
+
+
+def test_a_project_may_be_called_like_the_file(tmp_path: Path) -> None:
+    """No file in deploy/ is imported in the place of the project's package."""
+    answers = {"process_manager": "compose", "app_server": "uvicorn", "project_slug": "server"}
+    server = bake_into(tmp_path / "projects", **answers) / "deploy/server.py"
+    with running(server, tmp_path, SERVES, package="server") as process:
+        wait_until_it_begins(tmp_path)
+        assert process.poll() is None
+        assert (tmp_path / "begun").exists()
 
 
 def test_a_stop_while_the_app_is_imported_is_not_lost(tmp_path: Path, server: Path) -> None:
