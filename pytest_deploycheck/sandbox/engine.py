@@ -21,6 +21,8 @@ from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.unix import UnixConnection
 
 USUAL_SOCKET = "/var/run/docker.sock"
+# Podman lets timers of systemd ask health checks; the folder is there where systemd runs: sd_booted(3).
+SYSTEMD = Path("/run/systemd/system")
 PATIENCE_S = 30.0
 FRAME = struct.Struct(">4xL")
 
@@ -83,13 +85,18 @@ class Engine:
         """Return the one that the command ``docker`` would speak to.
 
         Raises:
-            NotVerified: there is none on this machine.
+            NotVerified: there is none on this machine, or it is podman without systemd.
         """
         address = os.environ.get("DOCKER_HOST") or f"unix://{USUAL_SOCKET}"
         engine = cls(Path(address.removeprefix("unix://")))
         if not address.startswith("unix://") or not engine.pid:
             raise NotVerified(
                 f"no container engine answers at {address}: start Docker, or set DOCKER_HOST to its unix socket"
+            )
+        if engine.is_podman and not SYSTEMD.is_dir():
+            raise NotVerified(
+                f"podman answers at {address}, and asks no health check on a machine without systemd: "
+                "no container would ever be healthy: start Docker, or run the checks where systemd runs"
             )
         return engine
 
@@ -107,6 +114,12 @@ class Engine:
             said = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             return int(struct.unpack("3i", said)[0])
         return 0
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is podman's service, which speaks as Docker does."""
+        parts = (self._ask("GET", "/version") or {}).get("Components") or ()
+        return any("podman" in str(part.get("Name")).lower() for part in parts)
 
     def containers(self, project: str, labels: Labels = COMPOSE) -> list[Container]:
         """Return the containers of a project, in the order of their names; none where nobody answers."""

@@ -38,6 +38,9 @@ SHOWN = {
     },
 }
 
+# What podman 4.3 says of itself.
+PODMAN = {"Components": [{"Name": "Podman Engine", "Version": "4.3.1"}, {"Name": "Conmon"}]}
+
 
 class Answers(BaseHTTPRequestHandler):
     """Answers as the engine does."""
@@ -46,7 +49,8 @@ class Answers(BaseHTTPRequestHandler):
         """Answer."""
         is_list = self.path.startswith("/containers/json")
         known = unquote(self.path).endswith('"com.docker.compose.project=notes_api"]}') if is_list else True
-        body = json.dumps([{"Id": SHOWN["Id"]}] if is_list and known else [] if is_list else SHOWN).encode()
+        shown = PODMAN if self.path == "/version" else SHOWN
+        body = json.dumps([{"Id": SHOWN["Id"]}] if is_list and known else [] if is_list else shown).encode()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(body)
@@ -102,6 +106,22 @@ def test_without_an_engine_nothing_is_verified(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("DOCKER_HOST", address)
     with pytest.raises(NotVerified, match=rf"answers at {address}: start Docker, or set DOCKER_HOST"):
         Engine.here()
+
+
+@pytest.mark.parametrize("has_systemd", [True, False])
+def test_podman_needs_systemd(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, has_systemd: bool
+) -> None:
+    """Without its timers podman says "starting" of a container for ever, so that is said before anything is built."""
+    monkeypatch.setenv("DOCKER_HOST", engine.address)
+    monkeypatch.setattr(
+        "pytest_deploycheck.sandbox.engine.SYSTEMD", tmp_path / ("." if has_systemd else "none")
+    )
+    if has_systemd:
+        assert Engine.here() == engine
+    else:
+        with pytest.raises(NotVerified, match=r"podman answers at .*without systemd.*start Docker"):
+            Engine.here()
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "docker-compose.prod.yml", "deploy/compose.yml"])
