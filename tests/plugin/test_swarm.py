@@ -53,10 +53,10 @@ RECORDS = [
         server="uvicorn",
     ),
     sabotage(
-        "swarm: Uvicorn gives requests one second",
+        "swarm: Uvicorn gives requests no time",
         UVICORN,
         "timeout_graceful_shutdown=25",
-        "timeout_graceful_shutdown=1",
+        "timeout_graceful_shutdown=0",
         "RST008",
         server="uvicorn",
     ),

@@ -90,10 +90,10 @@ SABOTAGES = [
         server="uvicorn",
     ),
     sabotage(
-        "uvicorn: one second for requests",
+        "uvicorn: no time for requests",
         UVICORN,
         "timeout_graceful_shutdown=25",
-        "timeout_graceful_shutdown=1",
+        "timeout_graceful_shutdown=0",
         "RST008",
         server="uvicorn",
     ),
