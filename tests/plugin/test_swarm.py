@@ -52,14 +52,6 @@ RECORDS = [
         "REP001",
         server="uvicorn",
     ),
-    sabotage(
-        "swarm: Uvicorn gives requests no time",
-        UVICORN,
-        "timeout_graceful_shutdown=25",
-        "timeout_graceful_shutdown=0",
-        "RST008",
-        server="uvicorn",
-    ),
 ]
 
 
