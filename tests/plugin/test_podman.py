@@ -114,7 +114,7 @@ def test_images_that_a_dockerfile_begins_with(dockerfile: str, wanted: list[str]
 
 
 def test_without_podman_nothing_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is missing is told: the program, or the image that the project's own begins with. Nothing is downloaded."""
+    """What is missing is told: the program, the Dockerfile, or the image that it begins with. Nothing is downloaded."""
     (tmp_path / "Dockerfile").write_text("FROM python:3.11-slim\n", encoding="utf-8")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(podman, "said", lambda *_: None)
@@ -124,6 +124,7 @@ def test_without_podman_nothing_changes(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(shutil, "which", lambda *_, **__: "/usr/bin/podman")
     podman.missing.cache_clear()
     assert podman.missing(tmp_path) == "an image: podman pull python:3.11-slim"
+    assert "Dockerfile" in str(podman.missing(tmp_path / "without"))
     podman.missing.cache_clear()
 
 

@@ -59,6 +59,8 @@ def missing(root: Path) -> str | None:
         return "podman (Debian: apt-get install podman crun)"
     if os.geteuid() != 0:
         return "root: only then can the processes in podman's containers be seen"
+    if not (root / IMAGE).is_file():
+        return f"a {IMAGE}, to build the image with"
     absent = [
         base for base in bases((root / IMAGE).read_text("utf-8")) if said("image", "exists", base) is None
     ]
