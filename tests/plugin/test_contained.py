@@ -55,6 +55,7 @@ class Stage:
             "folder": str(self.folder),
             "temporary": str(self.folder / "tmp"),
             "memory_group": "",
+            "runtime": {},
             "name": "platform",
             "repeats_steps": False,
             "probes": {"startup": self.probe()},

@@ -20,6 +20,8 @@ from pathlib import Path
 HEARTBEATS = Path(os.environ["HEARTBEAT_DIR"])
 COUNT = int(os.environ["WEB_CONCURRENCY"])
 LIMIT_MB = int(os.environ["MEMORY_LIMIT_MB"])
+# What reading of a process says that has ended: before the file is open, or after.
+GONE = (FileNotFoundError, ProcessLookupError)
 
 # A worker whose event loop has not moved for so long is killed (RST004).
 HANG_S = 10
@@ -27,8 +29,6 @@ HANG_S = 10
 SHARE_MB = 0.7 * LIMIT_MB / COUNT
 # But not one that is hardly larger than when it was new: its successor would be no smaller (MEM001).
 GROWN = 1.5
-# What reading of a process says that has ended: before the file is open, or after.
-GONE = (FileNotFoundError, ProcessLookupError)
 
 
 def memory_mb(pid: int) -> float:
