@@ -54,8 +54,9 @@ def docker(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_image_has_little_but_its_base_and_the_packages(project: Path) -> None:
+def test_the_image_has_little_but_its_base_and_the_packages(project_with: Callable[..., Path]) -> None:
     """What only the installation needs is not in it: no second copy of the packages, and no cache."""
+    project = project_with(app_server="gunicorn")
     docker("build", "--quiet", "--tag=app", f"--build-arg=BASE_IMAGE={BASE_IMAGE}", str(project))
     packages = int(docker("run", "--rm", "--network=none", "app", "du", "-sb", "/app/.venv").split()[0])
     size, base = (int(docker("image", "inspect", "--format={{.Size}}", name)) for name in ("app", BASE_IMAGE))
