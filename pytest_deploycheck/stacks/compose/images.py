@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from pytest_deploycheck.sandbox.run import Finished
+from pytest_deploycheck.stacks.protocol import StackError
+
 # What no Dockerfile copies that has its wits: secrets, and what the deployment itself writes.
 LEFT_OUT = {".venv", ".git", "var", "__pycache__"}
 
@@ -19,11 +22,17 @@ class Images:
         self._lock = threading.Lock()
         self._built: set[str] = set()
 
-    def build(self, name: str, build: Callable[[], None]) -> None:
-        """Build an image, if nobody has yet; who else wants it waits."""
+    def build(self, name: str, build: Callable[[], Finished]) -> None:
+        """Build an image, if nobody has yet; who else wants it waits.
+
+        Raises:
+            StackError: it cannot be built, with the last lines of why.
+        """
         with self._lock:
             if name not in self._built:
-                build()
+                done = build()
+                if done.status != 0:
+                    raise StackError(f"the image cannot be built: {done.tail(3)}")
                 self._built.add(name)
 
 

@@ -182,13 +182,7 @@ class ComposeStack(BaseStack):
     def _prepare(self, extra: Mapping[str, str]) -> str:
         """Return the name of the image."""
         image = self._write(extra)
-
-        def build() -> None:
-            done = self._build(image, extra)
-            if done.status != 0:
-                raise StackError(f"the image cannot be built: {done.tail(3)}")
-
-        self.copy.run.shared("images", Images).build(image, build)
+        self.copy.run.shared("images", Images).build(image, lambda: self._build(image, extra))
         return image
 
     def _build(self, _image: str, extra: Mapping[str, str]) -> Finished:

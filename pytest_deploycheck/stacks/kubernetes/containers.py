@@ -16,7 +16,6 @@ from pytest_deploycheck.stacks.compose.images import Images, digest
 from pytest_deploycheck.stacks.contained.stack import IMAGE
 from pytest_deploycheck.stacks.kubernetes import podman
 from pytest_deploycheck.stacks.kubernetes.stack import KubernetesStack
-from pytest_deploycheck.stacks.protocol import StackError
 
 BUILD_TIMEOUT_S = 600.0
 # What ends, whatever has ended the run: a pod and its volumes, and the images of the run.
@@ -66,16 +65,12 @@ class PodmanStack(KubernetesStack):
     def prepare(self, extra: Mapping[str, str] | None = None) -> None:
         """Build the image from the copy as it is now, if the run has none of this content yet, and write the pod."""
         image = f"{self._images}:{digest(self.copy.root, env_file=self.config.env_file)}"
-
-        def build() -> None:
-            command = podman.words(
-                "build", "--format=docker", "--network=host", f"--file={IMAGE}", f"--tag={image}", "."
-            )
-            done = self.copy.call(" ".join(command), timeout_s=BUILD_TIMEOUT_S)
-            if done.status != 0:
-                raise StackError(f"the image cannot be built: {done.tail(3)}")
-
-        self.copy.run.shared("images", Images).build(image, build)
+        command = podman.words(
+            "build", "--format=docker", "--network=host", f"--file={IMAGE}", f"--tag={image}", "."
+        )
+        self.copy.run.shared("images", Images).build(
+            image, lambda: self.copy.call(" ".join(command), timeout_s=BUILD_TIMEOUT_S)
+        )
         variables = {
             "FORWARDED_ALLOW_IPS": "",
             **self.pod_variables(),
