@@ -80,11 +80,15 @@ def test_it_deploys(project: Path, answers: Answers, pytestconfig: pytest.Config
             if not shutil.which(program, path=SYSTEM_PATH):
                 pytest.skip(f"apt-get install {PACKAGE_OF.get(program, program)}")
     with contextlib.ExitStack() as opened:
-        if answers["process_manager"] == "compose":
+        if answers["process_manager"] in ("compose", "swarm"):
             if lack := container_engine.missing():
                 pytest.skip(lack)
-            opened.enter_context(container_engine.engine())
+            engine = opened.enter_context(container_engine.engine())
             container_engine.use_images(project)
+            if answers["process_manager"] == "swarm":
+                if lack := container_engine.other_swarm():
+                    pytest.skip(lack)
+                opened.enter_context(container_engine.swarm(engine))
         verdict = run_deploycheck(project)
     assert not verdict.caught, verdict.explain()
     assert not verdict.ids("blocked"), verdict.output
