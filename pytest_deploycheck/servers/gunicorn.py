@@ -23,3 +23,5 @@ ADVICE = {
         _FILE, None, "bind to a unix socket that only the proxy can open (umask 0o077), or to 127.0.0.1"
     ),
 }
+# It reads the same file in a container.
+CONTAINER_ADVICE = ADVICE

@@ -14,3 +14,4 @@ class OtherServer:
 
     NAME: str
     ADVICE: Mapping[str, Advice] = field(default_factory=dict)
+    CONTAINER_ADVICE: Mapping[str, Advice] = field(default_factory=dict)

@@ -310,7 +310,7 @@ class ComposeStack(BaseStack):
     @property
     def server_advice(self) -> Mapping[str, Advice]:
         """Where failed checks are mended in the files of the server, which can be others in a container."""
-        found: Mapping[str, Advice] = getattr(self.server, "CONTAINER_ADVICE", self.server.ADVICE)
+        found: Mapping[str, Advice] = self.server.CONTAINER_ADVICE
         return found
 
     def _line(self, key: str) -> int | None:
