@@ -26,10 +26,11 @@ FILES_OF = {
         "tests/test_edge.py",
     ],
     ("process_manager", "supervisor", "systemd"): ["deploy/reload-proxy", "deploy/enable"],
-    ("process_manager", "compose"): ["compose.yaml"],
+    ("process_manager", "compose"): ["compose.yaml", "deploy/database-role"],
     ("process_manager", "swarm"): ["deploy/swarm.yaml", "deploy/containers"],
     # Elsewhere the manager watches over each worker of Uvicorn itself, or a container has only one.
     ("process_manager", "compose", "swarm"): ["deploy/server.py"],
+    ("database", "postgresql"): ["deploy/database-role"],
     ("process_manager", "compose", "swarm", "kubernetes", "cloud"): [
         ".dockerignore",
         "Dockerfile",
@@ -65,6 +66,23 @@ def write_env() -> None:
     file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     os.write(file, values.encode())
     os.close(file)
+
+
+def write_database_password(answers: dict) -> None:
+    """Write the password of the database that runs in a container; keep one that is there.
+
+    The folder keeps everybody else of this machine away. The users of the containers, whom the machine does not know,
+    see only the file.
+    """
+    if answers["database"] != "postgresql" or answers["process_manager"] != "compose":
+        return
+    folder = Path(".secrets")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not (folder / "database_password").exists():
+        file = os.open(folder / "database_password", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        os.write(file, secrets.token_hex(24).encode())
+        os.fchmod(file, 0o444)
+        os.close(file)
 
 
 def remove(path: Path) -> None:
@@ -153,6 +171,7 @@ def main() -> None:
     """Do all of it, and say what comes next."""
     answers = json.loads({{cookiecutter | tojson | tojson}})  # noqa: F821
     write_env()
+    write_database_password(answers)
     remove_unchosen(answers)
     resolve_plugin(answers)
     for file in Path("deploy").iterdir():

@@ -16,7 +16,7 @@ from pytest_deploycheck.collect import anchor_of
 from pytest_deploycheck.reader import load
 from pytest_deploycheck.sandbox.project_copy import copy_project
 
-RUN_TIMEOUT_S = 300
+RUN_TIMEOUT_S = 600
 QUIETLY = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest", "--deploycheck")
 
 
@@ -111,7 +111,7 @@ def run_deploycheck(
         started_by: the beginning of its command line, for example ``["nice"]``.
 
     Raises:
-        subprocess.TimeoutExpired: it did not end in five minutes.
+        subprocess.TimeoutExpired: it did not end in ten minutes.
     """
     usable = sorted(os.sched_getaffinity(0))[:cpus]
     report = project / "deploycheck-report"

@@ -11,6 +11,7 @@ from typing import Any
 from pytest_deploycheck import platforms
 from pytest_deploycheck.check import Check
 from pytest_deploycheck.config import Config
+from pytest_deploycheck.databases import find
 from pytest_deploycheck.experiments import Lane, lane_of
 from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.outcome import Blocked, NotVerified
@@ -194,9 +195,15 @@ class Workshop:
         except PortTaken as error:
             raise Blocked(str(error)) from None
 
-    def commands_of(self, copy: ProjectCopy) -> Callable[..., Finished]:
-        """Return what runs the project's commands in a copy that nobody starts: containers need a stack around them."""
-        return self.stack(copy=copy).call if has_containers(self.config) else copy.call
+    def commands_of(self, copy: ProjectCopy) -> tuple[Callable[..., Finished], dict[str, str]]:
+        """Return what runs the project's commands in a copy that nobody starts, and variables that name its database.
+
+        Containers need a stack around them, and it may bring the database.
+        """
+        if has_containers(self.config):
+            stack = self.stack(copy=copy)
+            return stack.call, stack.database.environment(copy)
+        return copy.call, find(self.config).environment(copy)
 
     @property
     def boots_machines(self) -> bool:

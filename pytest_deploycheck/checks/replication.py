@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx2
 
@@ -114,7 +114,7 @@ def check_answers_do_not_depend_on_the_worker(stack: Stack, note: Note) -> None:
     location = written.headers.get("Location")
     assert written.status_code == 201, f"POST {write.path} was answered with {written.status_code}, not 201"
     assert location, f"POST {write.path} was answered with 201, but without a Location to read it back from"
-    path = _below_prefix(entry, urljoin(entry.prefix + write.path, location))
+    path = entry.path_of(urljoin(entry.prefix + write.path, location))
     seen = _read_everywhere(entry, path, workers)
     statuses = {pid: sorted({status for status, _ in answers}) for pid, answers in seen.items()}
     note.did(
@@ -203,12 +203,6 @@ def check_database_can_take_the_pool(quiet_stack: Stack, note: Note) -> None:
         f"the app had {max(seen)} connections to the database, which takes {limit}, "
         f"{limit - allowed} of them for others"
     )
-
-
-def _below_prefix(entry: Entry, url: str) -> str:
-    parts = urlsplit(url)
-    path = parts.path.removeprefix(entry.prefix) if parts.path.startswith(f"{entry.prefix}/") else parts.path
-    return f"{path}?{parts.query}" if parts.query else path
 
 
 def _read_everywhere(

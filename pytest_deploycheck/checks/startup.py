@@ -99,15 +99,20 @@ def check_waits_for_a_late_database(experiment: LateDatabase, note: Note) -> Non
 @check(
     "BOOT004",
     "it comes back after a power cut",
-    expect="the same start command ends up serving: sockets, pid files and locks of the dead do not block it",
-    fix="let the kernel hold locks (flock), or ask whether the pid in a file still lives; bind over stale sockets",
+    expect="the same start command ends up serving: sockets, pid files and locks of the dead do not block it; "
+    "what was written before is there",
+    fix="let the kernel hold locks (flock), or ask whether the pid in a file still lives; bind over stale sockets; "
+    "with containers, a volume for all that must last",
     experiment=cut_power,
 )
 def check_comes_back_after_a_power_cut(experiment: PowerCut, note: Note) -> None:
-    """SIGKILL all processes at once, and start again over what they left."""
+    """Write something, SIGKILL all processes at once, start again over what they left, and read it."""
     start = experiment.start
     note.measured(ready_s=start.ready_s and round(start.ready_s, 2), left=list(experiment.left))
     assert start.served, f"left over were {', '.join(experiment.left) or 'no files'}; {start.describe()}"
+    assert experiment.kept is None or is_good(experiment.kept), (
+        f"GET {experiment.written}, which was written before, is answered with {experiment.kept}: it is lost"
+    )
 
 
 @check(

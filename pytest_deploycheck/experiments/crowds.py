@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_deploycheck.databases import find
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import NotApplicable
 from pytest_deploycheck.probes.quiet import Quiet
@@ -62,8 +61,8 @@ def previous_steps_of_many(workshop: Workshop) -> Crowd:
         )
     copy = workshop.run.copy()
     gate = copy.root.with_suffix(".gate")
-    extra = {**_environment(workshop, copy), "DEPLOYCHECK_GATE": str(gate)}
-    call = workshop.commands_of(copy)
+    call, environment = workshop.commands_of(copy)
+    extra = {**workshop.config.env, **environment, "DEPLOYCHECK_GATE": str(gate)}
     runs: list[Finished] = []
     threads = [
         threading.Thread(target=lambda: runs.append(call(command, extra)), daemon=True)
@@ -78,7 +77,8 @@ def previous_steps_of_many(workshop: Workshop) -> Crowd:
     alone = None
     if any(run.status != 0 for run in runs):
         other = workshop.run.copy()
-        alone = workshop.commands_of(other)(command, _environment(workshop, other))
+        call, environment = workshop.commands_of(other)
+        alone = call(command, {**workshop.config.env, **environment})
     return Crowd(
         steps=(f"{command}, {STARTERS} times at once on one fresh database",),
         runs=tuple(runs),
@@ -86,10 +86,6 @@ def previous_steps_of_many(workshop: Workshop) -> Crowd:
         applied=Counter(event.data["id"] for event in copy.events.named("revision") if event.data["up"]),
         alone=alone,
     )
-
-
-def _environment(workshop: Workshop, copy: ProjectCopy) -> dict[str, str]:
-    return {**workshop.config.env, **find(workshop.config).environment(copy)}
 
 
 def _open_when_all_wait(copy: ProjectCopy, gate: Path, threads: Iterable[threading.Thread]) -> None:

@@ -61,6 +61,7 @@ def start_before_database(workshop: Workshop) -> LateDatabase:
     environment, arrive = stack.database.arrives_late(copy)
     for name, value in environment.items():
         set_value(copy, name, value)
+    stack.prepare(environment)  # an image can take longer than any database
     arrivals: list[float] = []
 
     def wait_and_arrive() -> None:

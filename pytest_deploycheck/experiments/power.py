@@ -6,6 +6,9 @@ import contextlib
 import re
 import time
 from dataclasses import dataclass
+from urllib.parse import urljoin
+
+import httpx2
 
 from pytest_deploycheck.charts import RequestChart
 from pytest_deploycheck.experiments import Lane, lane
@@ -50,6 +53,8 @@ class PowerCut:
         steps: what was done.
         left: files that were there when it was started again, except those of the project.
         start: what was seen then.
+        written: what had been written before, as a path; None if no request that writes is declared, or it failed.
+        kept: how that was answered in the end.
         hangup: what was seen when its terminal was closed; None if it did not serve, or this machine has no terminals.
     """
 
@@ -57,6 +62,8 @@ class PowerCut:
     steps: tuple[str, ...]
     left: tuple[str, ...]
     start: Start
+    written: str | None
+    kept: int | str | None
     hangup: Hangup | None
 
     @property
@@ -69,6 +76,7 @@ class PowerCut:
 def cut_power(workshop: Workshop) -> PowerCut:
     """SIGKILL everything, manager and proxy too; run the start command again, in a terminal; close the terminal."""
     stack = workshop.for_stops.steady()
+    written = _write(stack)
     count = len(stack.copy.pids())
     end(stack)
     wait_for(stack.copy.pids, lambda pids: not pids, deadline_s=5)
@@ -79,6 +87,7 @@ def cut_power(workshop: Workshop) -> PowerCut:
         away = {Need.MANAGER, Need.START} & workshop.config.lacks.keys()
         terminal = None if away else Terminal(stack.copy.log_file)
     start = start_and_watch(stack, terminal=terminal)
+    kept = stack.entry.status(written) if written and start.served else None
     hangup = _close(start, terminal) if terminal and start.served else None
     if not start.served or (hangup and not (hangup.serves and hangup.running)):
         end(stack)
@@ -88,8 +97,23 @@ def cut_power(workshop: Workshop) -> PowerCut:
         steps=(f"SIGKILL to all {count} processes at once, the manager's too", "the start command again"),
         left=left,
         start=start,
+        written=written,
+        kept=kept,
         hangup=hangup,
     )
+
+
+def _write(stack: Stack) -> str | None:
+    """Write something; return where it can be read."""
+    entry, write = stack.entry, stack.config.requests.write
+    if write is None:
+        return None
+    with contextlib.suppress(httpx2.TransportError):
+        answer = entry.request("POST", write.path, json=write.json)
+        if location := answer.headers.get("Location"):
+            path = entry.path_of(urljoin(entry.prefix + write.path, location))
+            return path if is_good(entry.status(path)) else None
+    return None
 
 
 def _close(start: Start, terminal: Terminal) -> Hangup:

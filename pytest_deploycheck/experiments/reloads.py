@@ -14,7 +14,7 @@ from pytest_deploycheck.probes.processes import Processes, kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.app_module import broken_release, module_name, release
-from pytest_deploycheck.sandbox.run import Finished
+from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop
 
@@ -86,7 +86,8 @@ def bring_new_release(workshop: Workshop) -> Reloaded:
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         at = time.monotonic()
-        finished = stack.call(command)
+        # It may build an image, run the previous steps and start a server.
+        finished = stack.call(command, timeout_s=COMMAND_TIMEOUT_S + workshop.for_stops.patience_s)
         after = wait_for(
             stack.processes,
             lambda now: not now.workers & before.workers and len(now.workers) >= len(before.workers),

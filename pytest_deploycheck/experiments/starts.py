@@ -88,6 +88,7 @@ class Refusal:
 def watch_refusal(workshop: Workshop, stack: Stack, what: str) -> Refusal:
     """Start a stack that should not come up and watch until it is clear what it does. It is not ended here."""
     stack.prepare()
+    stack.database.environment(stack.copy)  # who still waits for it refuses nothing yet
     # Where a start that succeeds takes long, one that does not has more time too.
     usual = workshop.gentle.start_so_far
     deadline_s = max(REFUSAL_DEADLINE_S, 5 * ((usual and usual.ready_s) or 0))

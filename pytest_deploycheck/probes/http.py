@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -93,6 +94,13 @@ class Entry:
             return self.get(path, **more).status_code
         except httpx2.TransportError as error:
             return type(error).__name__
+
+    def path_of(self, url: str) -> str:
+        """Return the path and query of a URL of the app, without the prefix."""
+        parts = urlsplit(url)
+        below = parts.path.startswith(f"{self.prefix}/")
+        path = parts.path.removeprefix(self.prefix) if below else parts.path
+        return f"{path}?{parts.query}" if parts.query else path
 
     def echo(self, *, https: bool = True, **more: Any) -> dict[str, Any]:
         """Return what the app sees of a request: pid, client, scheme, host, url."""

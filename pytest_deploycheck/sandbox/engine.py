@@ -146,6 +146,23 @@ class Engine:
         """SIGKILL all of a container's processes; the engine does not start it again."""
         self._ask("POST", f"/containers/{container.identity}/kill")
 
+    def start(self, container: Container) -> None:
+        """Start a container that has ended."""
+        self._ask("POST", f"/containers/{container.identity}/start")
+
+    def stop(self, container: Container) -> None:
+        """Stop a container with its own signal and grace; the engine does not start it again."""
+        self._ask("POST", f"/containers/{container.identity}/stop")
+
+    def remove(self, container: Container) -> None:
+        """Remove a container that has ended, and volumes without a name."""
+        self._ask("DELETE", f"/containers/{container.identity}?v=1&force=1")
+
+    def image_words(self, name: str) -> tuple[list[str], list[str]]:
+        """Return entrypoint and command of an image; nothing if it is not here."""
+        found = (self._ask("GET", f"/images/{quote(name, safe='')}/json") or {}).get("Config") or {}
+        return list(found.get("Entrypoint") or ()), list(found.get("Cmd") or ())
+
     def log(self, container: Container, lines: int) -> str:
         """Return the last lines that a container has printed."""
         return _text(

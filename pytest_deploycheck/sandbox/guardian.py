@@ -16,6 +16,8 @@ import sys
 import time
 
 PATIENCE_S = 10.0
+# An engine with a dozen containers to remove, on a busy machine.
+ORDERS_PATIENCE_S = 60.0
 EMPTY_LOOKS = 4
 # The end of the names of files with a command, as JSON, that is run when all processes are gone.
 ORDER = ".at-the-end.json"
@@ -68,16 +70,20 @@ def end_all(tag: str) -> set[int]:
 
 
 def run_orders(folder: str) -> None:
-    """Run what the run has asked for; it has some seconds, and what it says is shown."""
-    files = sorted(glob.glob(f"{glob.escape(folder)}/*{ORDER}"))
-    for file in files:
-        import json
-        import subprocess
+    """Run what the run has asked for, all at once; it has some seconds, and what it says is shown."""
+    import json
+    import subprocess
 
+    processes = []
+    for file in sorted(glob.glob(f"{glob.escape(folder)}/*{ORDER}")):
         with open(file, encoding="utf-8") as order:
-            command = json.load(order)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(command, stdin=subprocess.DEVNULL, timeout=PATIENCE_S, check=False)
+            processes.append(subprocess.Popen(json.load(order), stdin=subprocess.DEVNULL))
+    deadline = time.monotonic() + ORDERS_PATIENCE_S
+    for process in processes:
+        try:
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def remove_control_groups(name: str) -> None:

@@ -116,7 +116,7 @@ class Run:
         assert self._guardian.stdin is not None
         self._guardian.stdin.close()
         for process in [*self._children, self._guardian]:
-            process.wait(timeout=2 * guardian.PATIENCE_S)
+            process.wait(timeout=3 * guardian.PATIENCE_S + guardian.ORDERS_PATIENCE_S)
 
     def end(self, tag: str) -> None:
         """SIGKILL all processes with a tag."""

@@ -15,6 +15,7 @@ import psutil
 from pytest_deploycheck import databases, proxies, servers
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.config import Config
+from pytest_deploycheck.databases.protocol import Database
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.probes.http import Entry, Upstream
 from pytest_deploycheck.probes.processes import kill
@@ -52,13 +53,18 @@ class BaseStack:
         self.relocated: list[str] = []
         self.typed: list[str] = []
         self.log_keeper: str | None = None
-        self.database = databases.find(self.config)
-        self.environment = {**self.database.relocate(copy), **(extra or {})}
+        self.environment: dict[str, str] = dict(extra or {})
+        self.database = self.find_database()
+        self.environment = {**self.database.relocate(copy), **self.environment}
 
     @property
     def config(self) -> Config:
         """The project's settings."""
         return self.copy.run.config
+
+    def find_database(self) -> Database:
+        """Return the database that the copy uses; a stack that brings one of its own says so."""
+        return databases.find(self.config)
 
     @property
     def folders(self) -> tuple[Path, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -28,12 +29,28 @@ PACKAGES = (
 )
 BASE_IMAGE = "deploycheck-tests/python"
 CADDY_IMAGE = "deploycheck-tests/caddy"
+POSTGRES_IMAGE = "deploycheck-tests/postgres"
+POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
+POSTGRES_ENTRYPOINT = Path(__file__).with_name("postgres_entrypoint.sh")
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # As caddy:2 has it.
 CADDY_FOLDERS = "ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data"
+FOLDERS = (
+    ("tmp", 0o1777, "root"),
+    ("etc", 0o755, "root"),
+    ("var/tmp", 0o1777, "root"),
+    ("root", 0o700, "root"),
+)
+POSTGRES_FOLDERS = {"run/postgresql": 0o3777, "var/lib/postgresql": 0o1777}
 PIP_CONF = "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n"
 # What no program reads in a container.
-LEFT_OUT = re.compile(r"/usr/share/(doc|man|locale|info|lintian|bug)/|/(test|idlelib|__pycache__)/")
+LEFT_OUT = re.compile(
+    r"/usr/share/(doc|man|locale|info|lintian|bug)/|/(test|idlelib|__pycache__|bitcode)/|/llvmjit"
+)
+# Debian's scripts around several servers, and what compiles queries.
+NOT_FOR_POSTGRES = re.compile(
+    r"perl|postgresql.*-common|libllvm|libz3|locales|ssl-cert|ucf|debconf|init-system"
+)
 
 
 def make_images(docker: list[str], project: Path) -> None:
@@ -53,10 +70,68 @@ def make_images(docker: list[str], project: Path) -> None:
     _import(docker, CADDY_IMAGE, (*_root(), ("usr/bin/caddy", caddy)), CADDY_FOLDERS)
 
 
+def make_postgres_image(docker: list[str]) -> None:
+    """Give the engine an image in the place of ``postgres:18``, with Debian's own version.
+
+    The same: ``PGDATA`` in a folder for the version below ``/var/lib/postgresql``, a volume, the user ``postgres``
+    also from the start, ``POSTGRES_USER``, ``POSTGRES_DB``, ``POSTGRES_PASSWORD`` and its ``_FILE``,
+    ``POSTGRES_HOST_AUTH_METHOD``, ``POSTGRES_INITDB_ARGS``, a server that makes the database and goes again, the socket
+    in ``/var/run/postgresql``, ``listen_addresses = '*'``, ``STOPSIGNAL SIGINT``. Not the same: the user's number, only
+    ``.sh`` and ``.sql`` in ``/docker-entrypoint-initdb.d``, no ``_FILE`` for other variables, no JIT, the locale
+    C.UTF-8.
+
+    Raises:
+        subprocess.CalledProcessError: Debian's package ``postgresql`` is not here.
+    """
+    version = max((int(folder.name) for folder in POSTGRES_PROGRAMS.glob("[0-9]*")), default=0)
+    packages = closure(
+        (
+            "base-files",
+            "base-passwd",
+            "coreutils",
+            "dash",
+            "findutils",
+            "libc-bin",
+            "sed",
+            "util-linux",
+            f"postgresql-{version}",
+        ),
+        without=NOT_FOR_POSTGRES,
+    )
+    entry = ("usr/local/bin/docker-entrypoint.sh", POSTGRES_ENTRYPOINT)
+    folders = tuple((name, mode, "postgres") for name, mode in POSTGRES_FOLDERS.items())
+    _import(
+        docker,
+        f"{POSTGRES_IMAGE}-files",
+        (*_root(), *_files_of(packages), entry),
+        f"{PATH}:{POSTGRES_PROGRAMS}/{version}/bin",
+        "ENV LANG=C.UTF-8",
+        f"ENV PGDATA=/var/lib/postgresql/{version}/docker",
+        "VOLUME /var/lib/postgresql",
+        'ENTRYPOINT ["docker-entrypoint.sh"]',
+        'CMD ["postgres"]',
+        folders=folders,
+    )
+    # An import cannot say it: SIGTERM would wait until all clients have gone.
+    subprocess.run(
+        [*docker, "build", "--quiet", f"--tag={POSTGRES_IMAGE}", "-"],
+        input=f"FROM {POSTGRES_IMAGE}-files\nSTOPSIGNAL SIGINT\n",
+        text=True,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "DOCKER_BUILDKIT": "0"},
+    )
+
+
 def download_wheels(wanted: list[str]) -> None:
-    """Download what an image installs, if it is not here yet."""
+    """Download what an image installs, and what those of other projects have installed, if it is not here yet.
+
+    So one base image does for all of them, and no project has to build its own anew after another one.
+    """
     marker = WHEELS / "requirements.txt"
-    if marker.is_file() and marker.read_text(encoding="utf-8").splitlines() == wanted:
+    before = marker.read_text(encoding="utf-8").splitlines() if marker.is_file() else []
+    wanted = sorted({re.split(r"[^\w.-]", line, maxsplit=1)[0]: line for line in (*before, *wanted)}.values())
+    if wanted == before:
         return
     shutil.rmtree(WHEELS, ignore_errors=True)
     WHEELS.mkdir(parents=True)
@@ -68,8 +143,8 @@ def download_wheels(wanted: list[str]) -> None:
     marker.write_text("\n".join(wanted), encoding="utf-8")
 
 
-def closure(packages: tuple[str, ...]) -> set[str]:
-    """Return Debian packages with all that they need, as they are installed here."""
+def closure(packages: tuple[str, ...], *, without: re.Pattern[str] | None = None) -> set[str]:
+    """Return Debian packages with all that they need, as they are installed here, but for those with some names."""
     form = "-f=${binary:Package}\t${Provides}\t${Pre-Depends}, ${Depends}\n"
     listed = subprocess.run(["dpkg-query", "-W", form], check=True, capture_output=True, text=True).stdout
     needs, by_name = {}, {}
@@ -82,7 +157,7 @@ def closure(packages: tuple[str, ...]) -> set[str]:
     waiting = [by_name[name] for name in packages]
     while waiting:
         package = waiting.pop()
-        if package not in found:
+        if package not in found and not (without and without.search(package)):
             found.add(package)
             waiting += [by_name[name] for name in needs[package] if name in by_name]
     return found
@@ -116,16 +191,24 @@ def _wheels() -> Iterator[tuple[str, Path]]:
         yield f"wheels/{wheel.name}", wheel
 
 
-def _import(docker: list[str], name: str, files: tuple[tuple[str, Path], ...], *environment: str) -> None:
-    changes = [f"--change={change}" for change in (PATH, *environment)]
+def _import(
+    docker: list[str],
+    name: str,
+    files: tuple[tuple[str, Path], ...],
+    *more: str,
+    folders: tuple[tuple[str, int, str], ...] = (),
+) -> None:
+    changes = [f"--change={change}" for change in (PATH, *more)]
     process = subprocess.Popen(
         [*docker, "import", *changes, "-", name], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     assert process.stdin is not None
     with process.stdin, tarfile.open(fileobj=process.stdin, mode="w|") as archive:
-        for folder, mode in (("tmp", 0o1777), ("etc", 0o755), ("var/tmp", 0o1777), ("root", 0o700)):
+        for folder, mode, owner in (*FOLDERS, *folders):
             info = tarfile.TarInfo(folder)
             info.type, info.mode = tarfile.DIRTYPE, mode
+            entry = pwd.getpwnam(owner)
+            info.uid, info.gid = entry.pw_uid, entry.pw_gid
             archive.addfile(info)
         info = tarfile.TarInfo("etc/pip.conf")
         info.size = len(PIP_CONF)

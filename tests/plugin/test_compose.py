@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socketserver
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -16,7 +17,8 @@ import pytest
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.sandbox.engine import Container, Engine
 from pytest_deploycheck.stacks.compose import ComposeStack
-from pytest_deploycheck.stacks.compose.services import mount_of, seconds
+from pytest_deploycheck.stacks.compose.database import DatabaseService
+from pytest_deploycheck.stacks.compose.services import Services, mount_of, seconds
 from pytest_deploycheck.stacks.selection import stack_for
 
 # What Docker 20.10 says of a container whose server was killed, less what nobody reads here.
@@ -143,3 +145,56 @@ def test_durations(text: str | None, expected: float) -> None:
 def test_mounts(mount: object) -> None:
     """Mounts are read in their short and their long form."""
     assert mount_of(mount) == ("data", "/app/var/data")
+
+
+def database_of(root: Path, service: dict[str, Any]) -> DatabaseService:
+    """Return what is known of a service beside an app that shares its socket."""
+    app = {
+        "build": ".",
+        "volumes": ["socket:/app/var/sockets"],
+        "environment": {"POSTGRES_PASSWORD": "the app's"},
+    }
+    services = Services(
+        root=root,
+        by_name={"app": app, "db": {"image": "postgres:18", **service}},
+        volumes=frozenset({"socket", "data"}),
+        secrets={"pw": root / "pw"},
+    )
+    assert services.database == "db"
+    assert "data" not in services.mounts()
+    nothing = lambda _name: None  # noqa: E731
+    return DatabaseService("db", services, start=nothing, stop=nothing)
+
+
+def test_database_of_a_compose_file_is_known_by_what_its_image_asks_for(tmp_path: Path) -> None:
+    """The password is found, in the environment or in a file, and the socket where others have it too."""
+    plain = database_of(
+        tmp_path, {"environment": ["POSTGRES_PASSWORD=s=1"], "volumes": ["data:/var/lib/postgresql"]}
+    )
+    assert (plain.password, plain.socket_folder) == ("s=1", tmp_path / "var/postgresql")
+    (tmp_path / "pw").write_text("of a file\n", encoding="ascii")
+    more = {"POSTGRES_PASSWORD_FILE": "/run/secrets/pw"}
+    volumes = [
+        "data:/var/lib/postgresql",
+        {"type": "volume", "source": "socket", "target": "/var/run/postgresql"},
+    ]
+    shared = database_of(tmp_path, {"environment": more, "secrets": [{"source": "pw"}], "volumes": volumes})
+    assert shared.password == "of a file"
+    assert shared.socket_folder == tmp_path / "var/sockets"
+
+
+def test_server_that_comes_late_runs_what_the_container_would_have_run(tmp_path: Path) -> None:
+    """A script waits before the image's own entrypoint, with the command of the file; what lets it come is a file."""
+    service = database_of(tmp_path, {"environment": {"POSTGRES_PASSWORD": "x"}, "command": "postgres -c a=b"})
+    words = lambda _image: (["docker-entrypoint.sh"], ["postgres"])  # noqa: E731
+    assert "entrypoint" not in service.moved({}, words)
+    arrive = service.hold()
+    moved = service.moved({"A": "b"}, words)
+    assert moved["entrypoint"] == ["/bin/sh", "/var/run/postgresql/deploycheck.late", "docker-entrypoint.sh"]
+    assert (moved["command"], moved["environment"]) == (["postgres", "-c", "a=b"], {"A": "b"})
+    script = service.socket_folder / "deploycheck.late"
+    arrive()
+    said = subprocess.run(
+        ["/bin/sh", script, "echo", "here"], check=True, capture_output=True, text=True, timeout=10
+    )
+    assert said.stdout == "here\n"

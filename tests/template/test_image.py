@@ -14,7 +14,7 @@ DEPLOY = {"Caddyfile", "guard.py", "gunicorn.conf.py", "health.py", "previous-st
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
 
-@pytest.fixture(scope="module", params=["sqlite"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def containers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a project for containers."""
     folder = tmp_path_factory.mktemp("containers") / "projects"
@@ -52,4 +52,5 @@ def test_nothing_of_other_answers_is_there(containers: Path) -> None:
         text = path.read_text(encoding="utf-8").replace("systemctl enable --now docker", "")
         found = [other for other in OTHERS if other in f"{path.relative_to(containers)}{text}".lower()]
         assert not found, path
-    assert {path.name for path in (containers / "deploy").iterdir()} == DEPLOY
+    role = {"database-role"} if (containers / ".secrets").exists() else set()
+    assert {path.name for path in (containers / "deploy").iterdir()} == DEPLOY | role

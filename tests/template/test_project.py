@@ -41,9 +41,9 @@ pytestmark = pytest.mark.slow
         ODD | {"https_proxy": "traefik"},
         {"database": "postgresql"},
         {"process_manager": "systemd"},
-        {"process_manager": "compose"},
+        {"process_manager": "compose", "database": "postgresql"},
     ],
-    ids=["default", "odd", "traefik", "odd-traefik", "postgresql", "systemd", "compose"],
+    ids=["default", "odd", "traefik", "odd-traefik", "postgresql", "systemd", "compose-postgresql"],
 )
 def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make one project with the defaults, and one as different as can be."""

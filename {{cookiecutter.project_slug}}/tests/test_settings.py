@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+{%- if cookiecutter.process_manager == "compose" and cookiecutter.database == "postgresql" %}
+from sqlalchemy import make_url
+{%- endif %}
 
 from {{ cookiecutter.project_slug }} import settings
 
@@ -112,3 +115,13 @@ def test_weak_token_will_do_for_development(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv("API_TOKEN", "x")
     assert settings.load().api_token.get_secret_value() == "x"
+{%- if cookiecutter.process_manager == "compose" and cookiecutter.database == "postgresql" %}
+
+
+def test_password_is_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A container gets the password of the database as a file, and the URL has none."""
+    (tmp_path / "database_password").write_text("p@ss w/rd\n")
+    monkeypatch.setitem(settings.Settings.model_config, "secrets_dir", tmp_path)
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://notes@/notes?host=/var/run/postgresql")
+    assert make_url(settings.load().database_url).password == "p@ss w/rd"  # noqa: S105
+{%- endif %}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def second_file(
     image: str,
     environment: Mapping[str, str],
     proxy: tuple[str, str],
+    database: Callable[[Mapping[str, str]], Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return the file.
 
@@ -32,12 +33,16 @@ def second_file(
         image: the name of the image that is built from the copy.
         environment: more variables for all services.
         proxy: the name of its service, and its command here.
+        database: gives what is moved of the service that is the database, which gets some variables.
     """
     folder, probe = copy.run.folder, str(Path(inside.__file__).parent)
     variables = {**copy.environment(environment), "DEPLOYCHECK_PROC": PROC}
     places = services.mounts()
     moved: dict[str, Any] = {}
     for name, service in services.by_name.items():
+        if name == services.database:
+            moved[name] = database({key: value for key, value in variables.items() if key != "PYTHONPATH"})
+            continue
         mounts = [mount_of(mount) for mount in service.get("volumes") or ()]
         volumes = [f"{folder}:{folder}", f"/proc:{PROC}:ro"]
         volumes += [f"{places[source].here}:{target}" for source, target in mounts if source in places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +14,8 @@ from pytest_deploycheck.detection.files import ProjectFiles
 from pytest_deploycheck.detection.scripts import with_imported_server
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+# The official image starts with one of them only.
+POSTGRES = {"POSTGRES_PASSWORD", "POSTGRES_PASSWORD_FILE", "POSTGRES_HOST_AUTH_METHOD"}
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
@@ -33,12 +35,16 @@ class Services:
     Attributes:
         root: the copy of the project that it belongs to.
         own_images: the names of images that are built from the project, where the file itself does not build them.
+        secrets: the files of secrets, by name.
+        may_have_database: whether a service that is PostgreSQL is taken for the database of the stack.
     """
 
     root: Path
     by_name: Mapping[str, Mapping[str, Any]]
     volumes: frozenset[str]
     own_images: frozenset[str] = frozenset()
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    may_have_database: bool = True
 
     @property
     def commands(self) -> dict[str, str]:
@@ -89,17 +95,48 @@ class Services:
         built = {one.get("image") for one in self._built()}
         return bool(service.get("build")) or service.get("image") in built | self.own_images
 
+    @property
+    def database(self) -> str | None:
+        """The service that is a PostgreSQL server: it gets what the official image asks for."""
+        for name, service in self.by_name.items():
+            if (
+                self.may_have_database
+                and not self.is_own(service)
+                and POSTGRES & variables_of(service).keys()
+            ):
+                return name
+        return None
+
+    @property
+    def database_secrets(self) -> dict[str, str]:
+        """The secrets that the database gets, and where: the password is one of them."""
+        said = self.by_name[self.database].get("secrets") or () if self.database else ()
+        long = ({"source": one} if isinstance(one, str) else one for one in said)
+        return {str(one["source"]): f"/run/secrets/{one.get('target') or one['source']}" for one in long}
+
     def mounts(self) -> dict[str, Mount]:
-        """Return the named volumes that services have, by name; each gets a folder of the copy."""
+        """Return the named volumes of services, by name; each gets a folder of the copy.
+
+        Those that only the database has stay volumes: the folder belongs to a user whom only its image knows.
+        """
         found = {}
-        for service in self.by_name.values():
+        for name, service in self.by_name.items():
+            if name == self.database:
+                continue
             workdir = PurePosixPath(service.get("working_dir") or "/app")
-            for name, target in map(mount_of, service.get("volumes") or ()):
+            for volume, target in map(mount_of, service.get("volumes") or ()):
                 path = PurePosixPath(target)
-                place = path.relative_to(workdir) if path.is_relative_to(workdir) else Path("var", name)
-                if name in self.volumes:
-                    found[name] = Mount(name=name, here=self.root / place, there=target)
+                place = path.relative_to(workdir) if path.is_relative_to(workdir) else Path("var", volume)
+                if volume in self.volumes:
+                    found[volume] = Mount(name=volume, here=self.root / place, there=target)
         return found
+
+
+def variables_of(service: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment of a service, which a file gives as a table or as a list."""
+    said = service.get("environment") or {}
+    pairs = said.items() if isinstance(said, Mapping) else (str(line).partition("=")[::2] for line in said)
+    return {str(name): "" if value is None else str(value) for name, value in pairs}
 
 
 def mount_of(mount: object) -> tuple[str, str]:

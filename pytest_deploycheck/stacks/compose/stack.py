@@ -17,7 +17,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pytest_deploycheck import databases
 from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.databases.protocol import Database
 from pytest_deploycheck.outcome import Blocked, NotVerified
 from pytest_deploycheck.probes.processes import Processes, with_descendants
 from pytest_deploycheck.proxies.protocol import Acme
@@ -29,8 +31,10 @@ from pytest_deploycheck.sandbox.tools import SYSTEM_PATH, require
 from pytest_deploycheck.stacks.base import BaseStack, shortened
 from pytest_deploycheck.stacks.compose.advice import ADVICE
 from pytest_deploycheck.stacks.compose.containers import Containers
+from pytest_deploycheck.stacks.compose.database import DatabaseService
 from pytest_deploycheck.stacks.compose.images import Images, digest
 from pytest_deploycheck.stacks.compose.second_file import second_file
+from pytest_deploycheck.stacks.compose.secrets import make_secrets, secret_files
 from pytest_deploycheck.stacks.compose.services import Services, seconds
 from pytest_deploycheck.stacks.protocol import StackError
 
@@ -39,9 +43,9 @@ START_GRACE_S = 3.0
 USUAL_STOP_S = 10.0
 # What ends, whatever has ended the run: containers, volumes, networks of a project, and images that nobody else uses.
 REMOVE = """
-for id in $(docker ps --all --quiet --filter "label=$0"); do docker rm --force --volumes "$id"; done
-for id in $(docker volume ls --quiet --filter "label=$0"); do docker volume rm --force "$id"; done
-for id in $(docker network ls --quiet --filter "label=$0"); do docker network rm "$id"; done
+docker rm --force --volumes $(docker ps --all --quiet --filter "label=$0")
+docker volume rm --force $(docker volume ls --quiet --filter "label=$0")
+docker network rm $(docker network ls --quiet --filter "label=$0")
 docker image rm --force --no-prune $(docker images --format '{{.Repository}}:{{.Tag}}' "$1")
 """
 
@@ -67,18 +71,19 @@ class ComposeStack(BaseStack):
                 "processes in containers can be seen only by root: "
                 f"sudo {sys.executable} -m pytest --deploycheck"
             )
-        super().__init__(copy, extra, acme=acme)
-        more = self._use(engine)
+        more = self._use(engine, copy)
         project = f"{copy.run.folder.name}-{copy.root.name}"
+        self._engine = engine
         self._address = engine.address
         self._project = project
         self._file = copy.root.with_suffix(".compose.json")
         self._extra: dict[str, str] = {}
+        self._database: DatabaseService | None = None
+        super().__init__(copy, extra, acme=acme)
         self.log_keeper = "the container engine"
         label, images = f"{self.LABELS.project}={project}", f"deploycheck/{copy.run.folder.name}"
         remove = ("sh", "-c", f"({self.REMOVE}) >/dev/null 2>&1", label, images)
         copy.run.at_the_end("env", f"DOCKER_HOST={engine.address}", *remove)
-        self._services = self._read()
         commands = self._services.commands
         app, proxy = self.find_parts(commands, kind="service")
         if not proxy:
@@ -96,13 +101,36 @@ class ComposeStack(BaseStack):
             f"project -> a copy in {copy.run.folder.parent}, as the {self.NAME} project {project}",
             "users of the containers -> the user who runs the checks",
             *(f"volume {mount.name} -> {mount.here.relative_to(copy.root)} in the copy" for mount in mounts),
+            *(f"secret {name} -> one of the run" for name in self._made_secrets),
             *filter(None, [more]),
         ]
 
-    def _use(self, _engine: Engine) -> str | None:
+    def _use(self, _engine: Engine, copy: ProjectCopy) -> str | None:
         """Get ready to use the engine; return what was moved for it, if anything."""
-        run = self.copy.run
+        run = copy.run
         return run.shared("compose plugin", lambda: compose_plugin.put_into(run.folder))
+
+    def find_database(self) -> Database:
+        """Return the project's own service, if its file has one, or the run's database."""
+        self._services = self._read()
+        self._made_secrets = make_secrets(self.copy, self._services)
+        if name := self._services.database:
+            self._database = DatabaseService(
+                name, self._services, start=self._start_service, stop=self._stop_service
+            )
+        return databases.find(self.config, self._database)
+
+    def _start_service(self, name: str) -> None:
+        found = self.containers.of(name)
+        for one in found:
+            self._engine.start(one)
+        if not found:
+            self._write(self._extra)
+            self._compose(f"up --detach --no-deps {name}", self._extra)
+
+    def _stop_service(self, name: str) -> None:
+        for one in self.containers.of(name):
+            self._engine.stop(one)
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -121,7 +149,10 @@ class ComposeStack(BaseStack):
         if not isinstance(found, dict) or not isinstance(found.get("services"), dict):
             raise StackError(f"{self.config.manager_config}: {said.tail(3)}")
         return Services(
-            root=self.copy.root, by_name=found["services"], volumes=frozenset(found.get("volumes") or ())
+            root=self.copy.root,
+            by_name=found["services"],
+            volumes=frozenset(found.get("volumes") or ()),
+            secrets=secret_files(found, self.copy.root),
         )
 
     def _config(self) -> Finished:
@@ -173,7 +204,18 @@ class ComposeStack(BaseStack):
             image=image,
             environment={**self.environment, **extra},
             proxy=(self.containers.proxy, self._proxy_command),
+            database=self._moved_database,
         )
+
+    def _moved_database(self, variables: Mapping[str, str]) -> dict[str, Any]:
+        return self._database.moved(variables, self._image_words) if self._database else {}
+
+    def _image_words(self, image: str) -> tuple[list[str], list[str]]:
+        """Return entrypoint and command of an image, which is pulled if it is not here."""
+        if not any(self._engine.image_words(image)):
+            values = self._values(self._extra)
+            self.copy.call(f"docker pull --quiet {shlex.quote(image)}", values, timeout_s=BUILD_TIMEOUT_S)
+        return self._engine.image_words(image)
 
     def prepare(self, extra: Mapping[str, str] | None = None) -> None:
         """Build the image from the copy as it is now, if the run has none of this content yet."""
@@ -284,8 +326,10 @@ class ComposeStack(BaseStack):
         return "\n".join([text, *(line for line in words.splitlines() if line not in text)])
 
     def end(self) -> None:
-        """SIGKILL everything."""
+        """SIGKILL everything. The database's container is made anew, as by each update of its image."""
         self.containers.kill()
+        for one in self.containers.of(self._database.name) if self._database else ():
+            self._engine.remove(one)
         super().end()
 
     def stop_app(self) -> None:

@@ -6,6 +6,7 @@ import itertools
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -14,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.engine import SWARM, Engine
-from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished
+from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 from pytest_deploycheck.stacks.compose.services import Services, seconds
 from pytest_deploycheck.stacks.compose.stack import BUILD_TIMEOUT_S, ComposeStack
@@ -55,7 +56,7 @@ class SwarmStack(ComposeStack):
     ADVICE = ADVICE
     containers: Tasks
 
-    def _use(self, engine: Engine) -> None:
+    def _use(self, engine: Engine, _copy: ProjectCopy) -> None:
         if not engine.is_manager:
             raise NotVerified(
                 "this machine's engine is no manager of a swarm: docker swarm init --advertise-addr 127.0.0.1 "
@@ -75,9 +76,9 @@ class SwarmStack(ComposeStack):
         if not isinstance(services, dict):
             raise StackError(f"{self.config.manager_config}: it has no services")
         volumes = frozenset(self._own_file.get("volumes") or ())
-        found = Services(root=self.copy.root, by_name=services, volumes=volumes)
+        found = Services(root=self.copy.root, by_name=services, volumes=volumes, may_have_database=False)
         own = {str(service.get("image")) for service in services.values() if found.is_script(service)}
-        return Services(root=self.copy.root, by_name=services, volumes=volumes, own_images=frozenset(own))
+        return replace(found, own_images=frozenset(own))
 
     @property
     def start_grace_s(self) -> float:
