@@ -12,6 +12,7 @@ from pytest_deploycheck.need import Need
 
 if TYPE_CHECKING:
     from pytest_deploycheck.proxies.protocol import Proxy
+    from pytest_deploycheck.stacks.kubernetes.cluster import Cluster
 
 
 class ConfigError(Exception):
@@ -65,6 +66,7 @@ class Config:
         database_server: a server on which the run makes databases of its own; None = it starts a server.
         disposable_database_servers: hosts, or hosts and ports, that are not the server of production for certain.
         more_proxies: those that plugins bring; no setting.
+        cluster: where the project's pods run, if an option names one; no setting.
         command: the server's command, where no manager of the project can be run; ``manager_config`` is empty then.
         lacks: what checks need and the project has not, each with what to add.
         hidden: variables of ``env`` whose values reports do not show, beside ``secrets``.
@@ -105,3 +107,4 @@ class Config:
     requests: Requests = field(default_factory=Requests)
     waivers: dict[str, str] = field(default_factory=dict)
     more_proxies: tuple[Proxy, ...] = ()
+    cluster: Cluster | None = None

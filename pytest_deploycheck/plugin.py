@@ -44,6 +44,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail on everything that was not observed: not_verified, waived, or passed by declaration only",
     )
+    group.addoption(
+        "--deploycheck-cluster",
+        metavar="CONTEXT",
+        help="run the pods of a project on Kubernetes in the cluster of this context of your kubeconfig, in namespaces "
+        "of their own, which are removed afterwards; the current context is never used",
+    )
+    group.addoption(
+        "--deploycheck-cluster-image",
+        metavar="IMAGE",
+        help="the image that the pods run there, with your registry's name; by default that of the manifests",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -59,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         start_session(config)
         return
-    for option in ("select", "report", "baseline", "strict"):
+    for option in ("select", "report", "baseline", "strict", "cluster", "cluster_image"):
         if getattr(config.option, f"deploycheck_{option}"):
-            raise pytest.UsageError(f"--deploycheck-{option} does nothing without --deploycheck: add it")
+            name = option.replace("_", "-")
+            raise pytest.UsageError(f"--deploycheck-{name} does nothing without --deploycheck: add it")

@@ -21,6 +21,7 @@ from pytest_deploycheck.report import terminal
 from pytest_deploycheck.report.delivery import Delivery
 from pytest_deploycheck.report.results import Results, attach, result_of
 from pytest_deploycheck.report.timings import Clock
+from pytest_deploycheck.stacks import kubernetes
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.stacks.selection import declared_for, stack_for
 from pytest_deploycheck.workshop import Workshop
@@ -40,6 +41,10 @@ def start_session(config: pytest.Config) -> None:
         databases.find(settings).verify()
         own = own_checks.load(config.rootpath)
         _refuse_other_systems(settings)
+        option = config.option
+        settings = kubernetes.with_cluster(
+            settings, option.deploycheck_cluster, option.deploycheck_cluster_image
+        )
     except ConfigError as error:
         _refuse_other_systems(None)
         raise pytest.UsageError(f"deploycheck: {error}") from None

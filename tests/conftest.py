@@ -64,6 +64,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="all checks and all changes of projects in containers; takes minutes, and needs root and docker.io",
     )
     parser.addoption(
+        "--cluster",
+        action="store_true",
+        help="run the checks in a Kubernetes cluster of their own; takes minutes, and needs root and programs that "
+        "CONTRIBUTING.md tells how to build",
+    )
+    parser.addoption(
         "--testssl", action="store_true", help="let testssl.sh look at each proxy, which takes minutes"
     )
 

@@ -104,17 +104,36 @@ def keepers_of_kubernetes(checks: Iterable[Check]) -> str:
     return list_of_keepers(checks, KEEPERS, "the manifests", read)
 
 
-def list_of_keepers(checks: Iterable[Check], keepers: Keepers, files: str, read: Mapping[str, str]) -> str:
-    """Return a table of who answers each check, one of what is read for it, and one of the reasons why nobody does."""
+def keepers_of_cluster(checks: Iterable[Check]) -> str:
+    """Return who answers each check where a cluster is asked."""
+    from pytest_deploycheck.stacks.kubernetes.cluster.answers import KEEPERS_OF_CLUSTER
+
+    return "\n".join(who_answers(checks, KEEPERS_OF_CLUSTER))
+
+
+def who_answers(checks: Iterable[Check], keepers: Keepers) -> list[str]:
+    """Return the lines of a table of who answers each check."""
     from pytest_deploycheck.stacks.keepers import Keeper
 
-    reasons = {**keepers.not_verified, **keepers.not_applicable}
     lines = ["| Answer | Checks |", "|---|---|"]
     for keeper in Keeper:
         kept = (check for check in checks if keepers.of(check.id) is keeper)
         links = " ".join(f"[{check.id}]({check.concept.slug}.md#{check.id})" for check in kept)
         lines.append(f"| {keepers.words(keeper)} | {links} |")
-    lines += ["", f"What is read in {files}:", "", "| Check | What is read |", "|---|---|"]
+    return lines
+
+
+def list_of_keepers(checks: Iterable[Check], keepers: Keepers, files: str, read: Mapping[str, str]) -> str:
+    """Return a table of who answers each check, one of what is read for it, and one of the reasons why nobody does."""
+    reasons = {**keepers.not_verified, **keepers.not_applicable}
+    lines = [
+        *who_answers(checks, keepers),
+        "",
+        f"What is read in {files}:",
+        "",
+        "| Check | What is read |",
+        "|---|---|",
+    ]
     lines += [f"| {check.id} | {read[check.id]} |" for check in checks if check.id in read]
     lines += ["", "Why others have no answer:", "", "| Check | Reason |", "|---|---|"]
     lines += [f"| {check.id} | {reasons[check.id]} |" for check in checks if check.id in reasons]
@@ -231,6 +250,8 @@ def generate(root: Path, checks: Sequence[Check]) -> tuple[dict[Path, str], list
         page = root / "docs" / f"{name}.md"
         text = page.read_text(encoding="utf-8")
         files[page] = between(text, f"docs/{name}.md", "keepers", keepers(checks))
+    in_cluster = keepers_of_cluster(checks)
+    files[page] = between(files[page], "docs/kubernetes.md", "keepers-of-cluster", in_cluster)
     for name in CHAPTERS:
         path = root / "docs" / f"{name}.md"
         of_chapter = [check for check in checks if check.concept.slug == name]

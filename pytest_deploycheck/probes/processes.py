@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from pytest_deploycheck.probes import elsewhere
 from pytest_deploycheck.sandbox.guardian import parent_of
 
 # Those that ran before this program looked first. They are below nothing that it starts, and most machines have
@@ -36,8 +37,9 @@ class Processes:
 
 def alive(pids: Iterable[int]) -> frozenset[int]:
     """Return those of ``pids`` that run. A killed process is a zombie until its parent reaps it: that is not alive."""
-    found = set()
-    for pid in pids:
+    here, others = elsewhere.split(pids)
+    found = {pid for pid in others if (watcher := elsewhere.watcher_of(pid)) and watcher.lives(pid)}
+    for pid in here:
         with contextlib.suppress(psutil.Error):
             if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
                 found.add(pid)
@@ -57,12 +59,18 @@ def with_descendants(pids: Iterable[int]) -> frozenset[int]:
 def kill(pids: Iterable[int], number: int = signal.SIGKILL) -> None:
     """Send a signal to each process that still exists."""
     for pid in pids:
+        watcher = elsewhere.watcher_of(pid)
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
+            if watcher:
+                watcher.signal(pid, number)
+            elif pid <= elsewhere.MOST_HERE:
+                os.kill(pid, number)
 
 
 def command_line(pid: int) -> str:
     """Return the command line of a process, empty if it is gone."""
+    if watcher := elsewhere.watcher_of(pid):
+        return watcher.command_line(pid)
     with contextlib.suppress(psutil.Error):
         return " ".join(psutil.Process(pid).cmdline())
     return ""

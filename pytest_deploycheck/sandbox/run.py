@@ -67,7 +67,7 @@ class Run:
     def copy(self) -> ProjectCopy:
         """Make a new copy of the project."""
         root = self.folder / str(next(self._numbers))
-        with self._open():
+        with self.is_open():
             copy_project(self.config.root, root, env_file=self.config.env_file)
         copy = ProjectCopy(run=self, root=root)
         copy.runtime.mkdir(mode=0o700)
@@ -75,29 +75,32 @@ class Run:
 
     def popen(self, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a process, detached from the terminal; it is reaped at the end of the run."""
-        with self._open():
-            process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, start_new_session=True, umask=USUAL_UMASK, **options
-            )
+        options = {"stdin": subprocess.DEVNULL, "umask": USUAL_UMASK, **options}
+        with self.is_open():
+            process = subprocess.Popen(argv, start_new_session=True, **options)
             self._children.append(process)
         return process
 
     def at_the_end(self, *command: str) -> None:
         """Let the guardian run a command when all processes of the run are gone, whatever has ended it."""
-        with self._open():
+        with self.is_open():
             order = self.folder / f"{next(self._numbers)}{guardian.ORDER}"
             order.write_text(json.dumps(command), encoding="utf-8")
 
     def shared(self, key: object, make: Callable[[], T]) -> T:
         """Return what all experiments of the run share, made by whoever wants it first."""
-        with self._open():
+        with self.is_open():
             if key not in self._shared:
                 self._shared[key] = make()
             return cast("T", self._shared[key])
 
     @contextmanager
-    def _open(self) -> Iterator[None]:
-        """Keep the run from being closed for the length of a ``with`` block: experiments work in threads."""
+    def is_open(self) -> Iterator[None]:
+        """Keep the run from being closed for the length of a ``with`` block: experiments work in threads.
+
+        Raises:
+            Blocked: it is closed.
+        """
         with self._lock:
             if self._closed:
                 raise Blocked("the run is over")

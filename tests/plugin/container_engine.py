@@ -59,20 +59,20 @@ def control_group(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def engine() -> Iterator[Engine]:
+def engine(*options: str) -> Iterator[Engine]:
     """Start an engine of its own, which has no image and knows no network; end it, and remove all.
 
-    ``docker`` and the checks find it by ``DOCKER_HOST``.
+    ``docker`` and the checks find it by ``DOCKER_HOST``; ``options`` are more of those of ``dockerd``.
     """
     folder = Path(tempfile.mkdtemp(prefix="dc-engine-"))
     found = Engine(folder / "docker.sock")
     with control_group(folder.name) as group:
-        yield from _running(found, folder, group)
+        yield from _running(found, folder, group, options)
 
 
-def _running(found: Engine, folder: Path, group: str) -> Iterator[Engine]:
+def _running(found: Engine, folder: Path, group: str, more: tuple[str, ...]) -> Iterator[Engine]:
     places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
-    options = [f"--{name}={folder / place}" for name, place in places.items()]
+    options = [*(f"--{name}={folder / place}" for name, place in places.items()), *more]
     with (folder / "log").open("wb") as log:
         daemon = subprocess.Popen(
             [

@@ -5,7 +5,8 @@ stay as they are: the probe waits until Starlette or Django, and Alembic, are im
 
 - answers requests below ``/.deploycheck/`` in the app's router, so beneath all of the app's middleware;
 - writes the answering process into a header of each response;
-- writes events (lifespan, first request, migrations) as JSON lines to ``$DEPLOYCHECK_EVENTS``;
+- writes events (lifespan, first request, migrations) as JSON lines to ``$DEPLOYCHECK_EVENTS``; with ``log`` to what the
+  container prints;
 - lets the app listen, and be asked, on the sandbox's port where the proxy reaches it by TCP;
 - lets imports of the project come from the sandbox's copy, where an editable install points to the original.
 
@@ -25,7 +26,18 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from deploycheck_mark import DISK_SIGNAL, EXIT_SIGNAL, MARK, PID_HEADER, TIDY_SIGNAL, own_pid  # type: ignore[import-not-found]  # it is on sys.path there
+from deploycheck_mark import (  # type: ignore[import-not-found]  # it is on sys.path there
+    DEATH_SIGNAL,
+    DISK_SIGNAL,
+    EVENT,
+    EXIT_SIGNAL,
+    HANG_SIGNAL,
+    LOG,
+    MARK,
+    PID_HEADER,
+    TIDY_SIGNAL,
+    own_pid,
+)
 
 Scope = MutableMapping[str, Any]
 
@@ -42,10 +54,13 @@ PORTS = dict(pair.split("=") for pair in os.environ.get("DEPLOYCHECK_PORTS", "")
 
 def record(name: str, **data: object) -> None:
     """Append one event. A single write to a file opened for appending is not mixed with others'."""
-    line = json.dumps({"t": time.monotonic(), "pid": own_pid(), "name": name, **data}) + "\n"
-    file = os.open(EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    in_log = EVENTS == LOG
+    t = time.time() if in_log else time.monotonic()  # machines share no other clock
+    line = json.dumps({"t": t, "pid": own_pid(), "name": name, **data}) + "\n"
+    path = "/proc/1/fd/1" if in_log else EVENTS
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(file, line.encode())
+        os.write(file, f"{EVENT if in_log else ''}{line}".encode())
     finally:
         os.close(file)
 
@@ -406,6 +421,8 @@ if EVENTS:
     )
     # A server that exits with status 0: no server offers that on request, so the probe does.
     signal.signal(EXIT_SIGNAL, lambda *_: os._exit(0))
+    signal.signal(DEATH_SIGNAL, lambda *_: os._exit(128 + signal.SIGKILL))
+    signal.signal(HANG_SIGNAL, lambda *_: time.sleep(GATE_PATIENCE_S))
     signal.signal(TIDY_SIGNAL, tidy)
     signal.signal(DISK_SIGNAL, fill_disk)
     load_the_next_sitecustomize()

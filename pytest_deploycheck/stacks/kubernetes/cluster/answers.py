@@ -1,0 +1,53 @@
+"""Who answers each check where a cluster is asked: its pods, the manifests, or nobody."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pytest_deploycheck.stacks.kubernetes.answers import KEEPERS
+from pytest_deploycheck.stacks.kubernetes.cluster.access import Cluster
+from pytest_deploycheck.stacks.kubernetes.manifests import Manifests
+from pytest_deploycheck.stacks.kubernetes.pods import probe
+
+# Kubelet, the Deployment's controller and the Service do their part there themselves.
+SEEN = frozenset({"RST002", "RST003", "RST004", "RST009"})
+# How much each process has of a machine's CPU and memory is not seen from here.
+READ = frozenset({"MEM001", "REP002", "REP004", "REP006", "REP007", "RES001", "RES002"})
+READ |= {"PRE001", "PRE004", "PRE005", "PRE009"}
+NOT_FROM_HERE = frozenset({"REP003", "MEM003", "MEM004", "MEM005", "MEM006", "RES003", "RES006"})
+NOT_YET = frozenset(
+    {"TLS004", "TLS005", "TLS006", "TLS011", "TLS012", "BOOT003", "BOOT004", "BOOT006", "BOOT008"}
+)
+NOT_YET |= {"RST010", "REP005", "MEM002", "PRE002"}
+INSTEAD = "without --deploycheck-cluster a pod on this machine shows it"
+KEEPERS_OF_CLUSTER = replace(
+    KEEPERS,
+    here="pods in the cluster, or commands of the project here",
+    both="the pods' part is seen, the rest is read",
+    read_only=(KEEPERS.read_only | READ) - SEEN,
+    seen_in_part=KEEPERS.seen_in_part - SEEN - READ,
+    not_verified={
+        **KEEPERS.not_verified,
+        **dict.fromkeys(
+            NOT_FROM_HERE, f"what a process has of a node's CPU and memory is not seen from here: {INSTEAD}"
+        ),
+        **dict.fromkeys(NOT_YET, f"the checks do not ask a cluster for it yet: {INSTEAD}"),
+    },
+)
+
+# The first version of Kubernetes 1 in which a probe's own grace is kept by default:
+# https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes
+GRACE_OF_PROBES = 25
+
+
+def unknown_to(cluster: Cluster, found: Manifests, check_id: str) -> str:
+    """Return why a cluster is too old to show what the manifests promise of a check; empty if it is not."""
+    minor = re.match(r"v1\.(\d+)", cluster.version)
+    has_grace = "terminationGracePeriodSeconds" in probe(found.container, "liveness")
+    if check_id == "RST004" and has_grace and minor and int(minor[1]) < GRACE_OF_PROBES:
+        return (
+            f"the livenessProbe has a terminationGracePeriodSeconds, which Kubernetes {cluster.version} leaves out: "
+            f"v1.{GRACE_OF_PROBES} and later keep it"
+        )
+    return ""
