@@ -14,7 +14,10 @@ import pytest
 from harness import Sabotage, Verdict, bake, copy_of, run_deploycheck
 from images import BASE_IMAGE
 
+from pytest_deploycheck.probes.wait import wait_for
+from pytest_deploycheck.sandbox import compose_plugin
 from pytest_deploycheck.sandbox.engine import Engine
+from pytest_deploycheck.sandbox.ports import Ports
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +70,44 @@ def test_the_image_has_little_but_its_base_and_the_packages(project_with: Callab
     assert size <= LARGEST * (base + packages), (
         f"{size} bytes: {base} of the base, {packages} of the packages"
     )
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_it_serves_with_volumes_and_users_of_its_own(
+    database: str,
+    project_with: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pytestconfig: pytest.Config,
+) -> None:
+    """Copies have folders as volumes, and one user for all. As in production, each service can write where it must."""
+    if not pytestconfig.option.containers:
+        pytest.skip("runs with --containers")
+    project = copy_of(project_with(app_server="gunicorn", database=database), tmp_path / "own")
+    compose_plugin.put_into(tmp_path)
+    ports = Ports()
+    values = {
+        "HOME": tmp_path,
+        "DOMAIN": "localhost",
+        "DOCKER_BUILDKIT": "0",
+        "COMPOSE_DOCKER_CLI_BUILD": "0",
+    }
+    for name, value in (values | {"HTTP_PORT": ports.take(), "HTTPS_PORT": ports.take()}).items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.chdir(project)
+    try:
+        docker("compose", "up", "--build", "--detach")
+        app = docker("compose", "ps", "--quiet", "app")
+        health = wait_for(
+            lambda: docker("inspect", "--format={{.State.Health.Status}}", app),
+            lambda status: status == "healthy",
+            deadline_s=60,
+            every_s=0.5,
+        )
+        assert health == "healthy", docker("compose", "logs", "--tail=20")
+    finally:
+        docker("compose", "down", "--volumes", "--timeout=5")
+        ports.close()
 
 
 def run(project: Path, record: Sabotage, target: Path) -> Verdict:
