@@ -24,6 +24,11 @@ USUAL_SOCKET = "/var/run/docker.sock"
 # Podman lets timers of systemd ask health checks; the folder is there where systemd runs: sd_booted(3).
 SYSTEMD = Path("/run/systemd/system")
 PATIENCE_S = 30.0
+# Of a health check that names none.
+USUAL_INTERVAL_S = 30.0
+NANOSECONDS = 1e9
+# Where podman's own interface begins: https://docs.podman.io/en/latest/_static/api.html
+PODMAN = "/v4.0.0/libpod"
 FRAME = struct.Struct(">4xL")
 
 
@@ -55,6 +60,7 @@ class Container:
         ended: when it ended last, as the engine says it.
         log_file: where the engine keeps what it says; None if in no file.
         health_test: the command that the engine asks for its health; empty if there is none.
+        health_every_s: how long it waits before it asks again, in seconds.
     """
 
     identity: str
@@ -68,6 +74,7 @@ class Container:
     ended: str
     log_file: Path | None = None
     health_test: tuple[str, ...] = ()
+    health_every_s: float = USUAL_INTERVAL_S
 
     def __str__(self) -> str:
         health = f" ({self.health})" if self.health else ""
@@ -85,18 +92,13 @@ class Engine:
         """Return the one that the command ``docker`` would speak to.
 
         Raises:
-            NotVerified: there is none on this machine, or it is podman without systemd.
+            NotVerified: there is none on this machine.
         """
         address = os.environ.get("DOCKER_HOST") or f"unix://{USUAL_SOCKET}"
         engine = cls(Path(address.removeprefix("unix://")))
         if not address.startswith("unix://") or not engine.pid:
             raise NotVerified(
                 f"no container engine answers at {address}: start Docker, or set DOCKER_HOST to its unix socket"
-            )
-        if engine.is_podman and not SYSTEMD.is_dir():
-            raise NotVerified(
-                f"podman answers at {address}, and asks no health check on a machine without systemd: "
-                "no container would ever be healthy: start Docker, or run the checks where systemd runs"
             )
         return engine
 
@@ -120,6 +122,19 @@ class Engine:
         """Whether it is podman's service, which speaks as Docker does."""
         parts = (self._ask("GET", "/version") or {}).get("Components") or ()
         return any("podman" in str(part.get("Name")).lower() for part in parts)
+
+    @property
+    def asks_health(self) -> bool:
+        """Whether health checks are asked by themselves: podman leaves them to timers of systemd."""
+        return SYSTEMD.is_dir() or not self.is_podman
+
+    def ask_health(self, identity: str) -> None:
+        """Let podman run the health check of a container, as a timer of systemd would, and keep what it has said."""
+        self._send("GET", f"{PODMAN}/containers/{identity}/healthcheck")
+
+    def knows(self, identity: str) -> bool:
+        """Tell whether there is such a container, running or not."""
+        return self._ask("GET", f"/containers/{identity}/json") is not None
 
     def containers(self, project: str, labels: Labels = COMPOSE) -> list[Container]:
         """Return the containers of a project, in the order of their names; none where nobody answers."""
@@ -187,7 +202,7 @@ class Engine:
 
 
 def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Container:
-    state = shown["State"]
+    state, health_check = shown["State"], shown["Config"].get("Healthcheck") or {}
     return Container(
         identity=shown["Id"],
         # A swarm puts the name of the stack before that of the service.
@@ -200,7 +215,8 @@ def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Contai
         created=shown["Created"],
         ended=state["FinishedAt"],
         log_file=Path(shown["LogPath"]) if shown.get("LogPath") else None,
-        health_test=_health_test((shown["Config"].get("Healthcheck") or {}).get("Test") or ()),
+        health_test=_health_test(health_check.get("Test") or ()),
+        health_every_s=(health_check.get("Interval") or 0) / NANOSECONDS or USUAL_INTERVAL_S,
     )
 
 

@@ -94,6 +94,11 @@ class Run:
                 self._shared[key] = make()
             return cast("T", self._shared[key])
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is over, or about to be."""
+        return self._closed
+
     @contextmanager
     def is_open(self) -> Iterator[None]:
         """Keep the run from being closed for the length of a ``with`` block: experiments work in threads.

@@ -34,7 +34,7 @@ POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
 POSTGRES_ENTRYPOINT = Path(__file__).with_name("postgres_entrypoint.sh")
 PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # As caddy:2 has it.
-CADDY_FOLDERS = "ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data"
+CADDY_FOLDERS = ("ENV XDG_CONFIG_HOME=/config", "ENV XDG_DATA_HOME=/data")
 FOLDERS = (
     ("tmp", 0o1777, "root"),
     ("etc", 0o755, "root"),
@@ -67,7 +67,7 @@ def make_images(docker: list[str], project: Path) -> None:
         download_wheels(tomllib.load(file)["project"]["dependencies"])
     _import(docker, BASE_IMAGE, (*_root(), *_files_of(closure(PACKAGES)), *_wheels()))
     caddy = Path(sysconfig.get_path("scripts")) / "caddy"
-    _import(docker, CADDY_IMAGE, (*_root(), ("usr/bin/caddy", caddy)), CADDY_FOLDERS)
+    _import(docker, CADDY_IMAGE, (*_root(), ("usr/bin/caddy", caddy)), *CADDY_FOLDERS)
 
 
 def make_postgres_image(docker: list[str]) -> None:

@@ -9,13 +9,15 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import pytest
 
 from pytest_deploycheck.outcome import NotVerified
+from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.engine import Container, Engine
+from pytest_deploycheck.sandbox.health_timers import HealthTimers
 from pytest_deploycheck.stacks.compose import ComposeStack
 from pytest_deploycheck.stacks.compose.database import DatabaseService
 from pytest_deploycheck.stacks.compose.services import Services, mount_of, seconds
@@ -36,7 +38,7 @@ SHOWN = {
     },
     "Config": {
         "Labels": {"com.docker.compose.project": "notes_api", "com.docker.compose.service": "app"},
-        "Healthcheck": {"Test": ["CMD-SHELL", "deploy/health.py"]},
+        "Healthcheck": {"Test": ["CMD-SHELL", "deploy/health.py"], "Interval": 50_000_000},
     },
 }
 
@@ -44,11 +46,18 @@ SHOWN = {
 PODMAN = {"Components": [{"Name": "Podman Engine", "Version": "4.3.1"}, {"Name": "Conmon"}]}
 
 
+# Where podman runs the health check of a container.
+HEALTH = f"/v4.0.0/libpod/containers/{SHOWN['Id']}/healthcheck"
+
+
 class Answers(BaseHTTPRequestHandler):
     """Answers as the engine does."""
 
+    asked: ClassVar[list[str]] = []
+
     def do_GET(self) -> None:
         """Answer."""
+        self.asked.append(self.path)
         is_list = self.path.startswith("/containers/json")
         known = unquote(self.path).endswith('"com.docker.compose.project=notes_api"]}') if is_list else True
         shown = PODMAN if self.path == "/version" else SHOWN
@@ -90,6 +99,7 @@ def test_containers_of_a_project_are_found(engine: Engine) -> None:
         created="2026-11-25T20:00:00.1Z",
         ended="2026-11-25T20:01:00.2Z",
         health_test=("/bin/sh", "-c", "deploy/health.py"),
+        health_every_s=0.05,
     )
     assert engine.containers("notes_api") == [found]
     assert engine.containers("another") == []
@@ -111,19 +121,23 @@ def test_without_an_engine_nothing_is_verified(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("has_systemd", [True, False])
-def test_podman_needs_systemd(
+def test_podman_leaves_health_checks_to_systemd(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, has_systemd: bool
 ) -> None:
-    """Without its timers podman says "starting" of a container for ever, so that is said before anything is built."""
-    monkeypatch.setenv("DOCKER_HOST", engine.address)
+    """Without its timers podman says "starting" of a container for ever."""
     monkeypatch.setattr(
         "pytest_deploycheck.sandbox.engine.SYSTEMD", tmp_path / ("." if has_systemd else "none")
     )
-    if has_systemd:
-        assert Engine.here() == engine
-    else:
-        with pytest.raises(NotVerified, match=r"podman answers at .*without systemd.*start Docker"):
-            Engine.here()
+    assert engine.asks_health is has_systemd
+
+
+def test_health_checks_that_nobody_asks_are_asked(engine: Engine) -> None:
+    """Each container is asked again and again, as long as somebody wants to know."""
+    over = threading.Event()
+    HealthTimers(engine, "notes_api", over.is_set).start()
+    asked = wait_for(lambda: Answers.asked.count(HEALTH), lambda count: count > 2, deadline_s=10)
+    over.set()
+    assert asked > 2
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "docker-compose.prod.yml", "deploy/compose.yml"])

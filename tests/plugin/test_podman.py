@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import images
 import kubernetes
+import podman_engine
 import pytest
 from harness import Sabotage, bake, copy_of, run_deploycheck
 
@@ -22,16 +23,6 @@ from pytest_deploycheck.stacks.kubernetes.answers import KEEPERS
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests
 
 BASE = "localhost/python:3.11-slim"
-# Without systemd, on control groups of version 1, and beside the storage of this machine's user.
-CONF = """
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "runc"
-[containers]
-default_ulimits = []
-"""
-STORAGE = '[storage]\ndriver = "overlay"\ngraphroot = "{0}/root"\nrunroot = "{0}/run"\n'
 MANIFEST = """
 kind: ConfigMap
 metadata: {name: values, namespace: notes}
@@ -133,24 +124,16 @@ def project(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Confi
     """A generated project, and a storage of podman's own with the image that its own begins with."""
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
-    for program in ("podman", "runc", "kubectl", "dpkg"):
-        if not shutil.which(program):
-            pytest.skip(f"install {program}")
-    if os.geteuid() != 0:
-        pytest.skip("only root can see the processes in podman's containers")
+    if lack := podman_engine.missing("kubectl"):
+        pytest.skip(lack)
     folder = tmp_path_factory.mktemp("podman")
-    (folder / "containers.conf").write_text(CONF, encoding="utf-8")
-    (folder / "storage.conf").write_text(STORAGE.format(folder), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONTAINERS_CONF", str(folder / "containers.conf"))
-        patch.setenv("CONTAINERS_STORAGE_CONF", str(folder / "storage.conf"))
+    with podman_engine.storage(folder):
         made = bake(folder / "baked", python_version="3.11", **dict(kubernetes.ANSWERS))
         images.make_images(["podman"], made)
         subprocess.run(["podman", "tag", images.BASE_IMAGE, BASE], check=True)
         yield made
         assert not podman.said("ps", "--all", "--quiet")
         assert not podman.said("volume", "ls", "--quiet")
-        subprocess.run(["podman", "system", "reset", "--force"], check=True, capture_output=True)
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from pytest_deploycheck.probes.processes import Processes, with_descendants
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox import compose_plugin
 from pytest_deploycheck.sandbox.engine import COMPOSE, Engine
+from pytest_deploycheck.sandbox.health_timers import HealthTimers
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH, require
@@ -43,7 +44,9 @@ START_GRACE_S = 3.0
 USUAL_STOP_S = 10.0
 # What ends, whatever has ended the run: containers, volumes, networks of a project, and images that nobody else uses.
 REMOVE = """
-docker rm --force --volumes $(docker ps --all --quiet --filter "label=$0")
+containers=$(docker ps --all --quiet --filter "label=$0")
+docker kill $containers  # podman asks them to stop, else, and waits
+docker rm --force --volumes $containers
 docker volume rm --force $(docker volume ls --quiet --filter "label=$0")
 docker network rm $(docker network ls --quiet --filter "label=$0")
 docker image rm --force --no-prune $(docker images --format '{{.Repository}}:{{.Tag}}' "$1")
@@ -102,7 +105,7 @@ class ComposeStack(BaseStack):
             "users of the containers -> the user who runs the checks",
             *(f"volume {mount.name} -> {mount.here.relative_to(copy.root)} in the copy" for mount in mounts),
             *(f"secret {name} -> one of the run" for name in self._made_secrets),
-            *filter(None, [more]),
+            *filter(None, [more, self._ask_health(engine)]),
         ]
 
     def _use(self, _engine: Engine, copy: ProjectCopy) -> str | None:
@@ -131,6 +134,13 @@ class ComposeStack(BaseStack):
     def _stop_service(self, name: str) -> None:
         for one in self.containers.of(name):
             self._engine.stop(one)
+
+    def _ask_health(self, engine: Engine) -> str | None:
+        """Ask the health checks if nobody else does; return what was moved for it, if anything."""
+        if engine.asks_health:
+            return None
+        HealthTimers(engine, self._project, lambda: self.copy.run.is_closed).start()
+        return "timers of systemd, which does not run here -> the checks ask the containers' health checks"
 
     @property
     def folders(self) -> tuple[Path, ...]:
