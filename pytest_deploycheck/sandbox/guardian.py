@@ -18,6 +18,8 @@ import time
 PATIENCE_S = 10.0
 # An engine with a dozen containers to remove, on a busy machine; a cluster that empties its namespaces.
 ORDERS_PATIENCE_S = 90.0
+# All of it: to end the processes, to run the orders, and to remove the folders.
+LONGEST_S = PATIENCE_S + ORDERS_PATIENCE_S + PATIENCE_S + 5
 EMPTY_LOOKS = 4
 # The end of the names of files with a command, as JSON, that is run when all processes are gone.
 ORDER = ".at-the-end.json"

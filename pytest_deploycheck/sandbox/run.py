@@ -123,8 +123,13 @@ class Run:
         self.ports.close()
         assert self._guardian.stdin is not None
         self._guardian.stdin.close()
-        for process in [*self._children, self._guardian]:
-            process.wait(timeout=3 * guardian.PATIENCE_S + guardian.ORDERS_PATIENCE_S)
+        try:
+            for process in [self._guardian, *self._children]:
+                process.wait(timeout=guardian.LONGEST_S)
+        except subprocess.TimeoutExpired:
+            sys.stderr.write(
+                f"deploycheck: what this run has started still ends, and {self.folder} goes with it\n"
+            )
 
     def end(self, tag: str) -> None:
         """SIGKILL all processes with a tag."""
