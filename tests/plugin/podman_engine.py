@@ -55,7 +55,8 @@ def service(folder: Path) -> Iterator[Engine]:
     command = ["podman", "system", "service", "--time=0", found.address]
     with storage(folder), pytest.MonkeyPatch.context() as patch, (folder / "log").open("wb") as log:
         patch.setenv("DOCKER_HOST", found.address)
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        # Where a container's memory was not enough, a file "oom" is left in the service's folder.
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
         try:
             up = wait_for(lambda: found.pid, bool, deadline_s=START_DEADLINE_S)
             assert up, (folder / "log").read_text(encoding="utf-8")
