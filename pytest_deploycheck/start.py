@@ -16,7 +16,6 @@ from pytest_deploycheck.sandbox.run import last_error
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.stacks.protocol import Stack
 
-START_DEADLINE_S = 45.0
 # A stack that is alive has so long to become ready, or three times as long as it took to be alive.
 READY_DEADLINE_S = 8.0
 # What ends must be back within so long, or within five times the cold start on this machine.
@@ -98,10 +97,14 @@ def start_and_watch(
     folder: Path = Path("/"),
     terminal: Terminal | None = None,
     command: str | None = None,
-    deadline_s: float = START_DEADLINE_S,
+    deadline_s: float | None = None,
     ready_deadline_s: float = READY_DEADLINE_S,
 ) -> Start:
-    """Run the start command and poll the public entry until it is ready, has ended, or a deadline has passed."""
+    """Run the start command and poll the public entry until it is ready, has ended, or a deadline has passed.
+
+    That is the stack's own ``start_deadline_s`` by default.
+    """
+    deadline_s = deadline_s or stack.start_deadline_s
     stack.prepare(extra)
     began = time.monotonic()
     process = stack.start(extra, folder=folder, terminal=terminal, command=command)

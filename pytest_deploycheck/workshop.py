@@ -159,6 +159,10 @@ class Workshop:
         self.for_stops = SteadyStack(self.stack, ask_manager=False)
         self.for_leaks = SteadyStack(self.stack, ask_manager=False)
         self.lanes = {lane: LaneThread(lane.name) for lane in Lane}
+        if (
+            config.cluster
+        ):  # one stack at a time beside the gentle one: other people's pods are on the nodes too
+            self.lanes = {**dict.fromkeys(Lane, LaneThread("cluster")), Lane.ALONE: self.lanes[Lane.ALONE]}
         self._experiments: dict[Experiment, Future[Any]] = {}
 
     @cached_property
@@ -230,7 +234,7 @@ class Workshop:
         shared = {Lane.KILLS: self.for_kills, Lane.STOPS: self.for_stops}
         # These two lanes have the most to do: others begin when their stacks are up, and leave them the CPU until then.
         first = [stack for lane, stack in shared.items() if lane in lanes]
-        for lane in lanes & {Lane.OWN, Lane.ALONE}:
+        for lane in lanes & {Lane.OWN, Lane.ALONE} if not self.config.cluster else ():
             self.lanes[lane].submit("give_way", lambda: [stack.was_started.wait() for stack in first])
         for experiment in experiments:
             self._submit(experiment)

@@ -189,6 +189,7 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
 
     with broken_release(stack.copy):
         stack.bring_release()
+        last_seen = time.monotonic()  # to bring it may take some time
         kill(stack.processes().servers)
         longest_pause_s, gave_up = wait_for(
             lambda: (pause_s(), stack.has_given_up()),

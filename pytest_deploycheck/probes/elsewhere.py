@@ -29,13 +29,6 @@ class Watcher(Protocol):
     def command_line(self, number: int) -> str:
         """Return its command line, empty if it is gone."""
 
-    def read(self, number: int, file: str) -> str:
-        """Return what a file says in its container, such as ``/proc/self/status``: ``self`` is that process.
-
-        Raises:
-            ProcessLookupError: it is gone.
-        """
-
 
 _WATCHERS: list[Watcher] = []
 

@@ -38,12 +38,14 @@ class BaseStack:
     Attributes:
         NAME: the manager's name, for the report.
         PROGRAMS_IN_LOG: how many programs print to the copy's log file: as many times the lines tell of each.
-        stop_delay_s: see ``Stack``.
+        start_deadline_s, stop_delay_s, starters: see ``Stack``.
     """
 
     NAME: str
     PROGRAMS_IN_LOG = 3
+    start_deadline_s = 45.0
     stop_delay_s = 0.0
+    starters = 1
 
     def __init__(
         self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None

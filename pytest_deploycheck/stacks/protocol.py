@@ -34,9 +34,11 @@ class Stack(Protocol):
         relocated: what was moved to make the production files run here, a line each.
         parts: names of ``manager``, ``proxy``, ``server`` and ``database``, for the report.
         database: the database of the copy.
+        start_deadline_s: how long to wait until a start serves, in seconds.
         start_grace_s: the time that the manager gives the app to come up, in seconds.
         stop_grace_s: the time that the manager gives the app to stop, in seconds.
         stop_delay_s: the time that the manager's command takes before the app hears of its stop, in seconds.
+        starters: how many of its parts do the previous steps, each before its own server, such as the pods.
         log_keeper: who writes the app's logs to the disk, if that is no process of the deployment.
         typed: where the start boots a machine: the commands that had to be typed afterwards to start everything.
     """
@@ -50,9 +52,11 @@ class Stack(Protocol):
     relocated: list[str]
     parts: dict[str, str]
     database: Database
+    start_deadline_s: float
     start_grace_s: float
     stop_grace_s: float
     stop_delay_s: float
+    starters: int
     log_keeper: str | None
     typed: list[str]
 

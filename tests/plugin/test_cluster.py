@@ -18,13 +18,15 @@ from pathlib import Path
 import cluster as test_cluster
 import container_engine
 import pytest
-from harness import Verdict, bake, copy_of, pytest_in, run_deploycheck
+from harness import Change, Sabotage, Verdict, bake, copy_of, pytest_in, run_deploycheck, sabotage
 from images import make_images
+from kubernetes import LIMITS, NOT_READY
+from replication import LIFESPAN
 
 from pytest_deploycheck.config import ConfigError
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.reader import load
-from pytest_deploycheck.stacks import kubernetes
+from pytest_deploycheck.stacks.kubernetes import with_cluster
 from pytest_deploycheck.stacks.kubernetes.cluster import objects
 from pytest_deploycheck.stacks.kubernetes.cluster.inside import line
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, render
@@ -33,6 +35,41 @@ DEPLOYMENT = "deploy/kubernetes/base/deployment.yaml"
 CONTEXT = f"--deploycheck-cluster={test_cluster.CONTEXT}"
 IMAGE = "deploycheck-tests/notes-api:1"
 IN_CLUSTER = "BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST011,REP001"
+RECORDS = [
+    sabotage(
+        "cluster: readiness never goes red",
+        "src/notes_api/health.py",
+        NOT_READY,
+        "",
+        "BOOT007",
+        "RST011",
+        touches=("BOOT007", "RST007", "RST011"),
+    ),
+    sabotage("cluster: no limit of memory", DEPLOYMENT, LIMITS, "", "MEM002", touches=("MEM002", "RST002")),
+    sabotage(
+        "cluster: all pods go before a new one comes",
+        DEPLOYMENT,
+        "    type: RollingUpdate\n    rollingUpdate:\n      maxUnavailable: 0\n      maxSurge: 25%\n",
+        "    type: Recreate\n",
+        "RST009",
+        touches=("RST003", "RST009"),
+    ),
+    sabotage(
+        "cluster: each worker does one-off work",
+        "src/notes_api/application.py",
+        LIFESPAN,
+        f"{LIFESPAN}    maintenance.maintain(app.state.settings.database_url)\n",
+        "REP005",
+        touches=("REP001", "REP005"),
+        more=(
+            Change(
+                file="src/notes_api/application.py",
+                old="import health, metrics",
+                new="import health, maintenance, metrics",
+            ),
+        ),
+    ),
+]
 NAMED = {"contexts": [{"name": "office", "context": {"cluster": "office", "user": "me"}}]}
 KUBECONFIG = {
     "apiVersion": "v1",
@@ -67,7 +104,7 @@ def test_what_is_wrong_with_the_option_is_one_line(
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     settings = load(baked(process_manager="kubernetes", database="postgresql"))
     with pytest.raises(ConfigError) as refused:
-        kubernetes.with_cluster(settings, context, image)
+        with_cluster(settings, context, image)
     assert str(refused.value).startswith(said)
     assert "\n" not in str(refused.value)
 
@@ -75,7 +112,7 @@ def test_what_is_wrong_with_the_option_is_one_line(
 def test_project_without_manifests_has_no_use_for_a_cluster(baked: Callable[..., Path]) -> None:
     """The option is refused, and the setting that would name manifests is named."""
     with pytest.raises(ConfigError, match="manager_config names no folder with a kustomization"):
-        kubernetes.with_cluster(load(baked()), "office", None)
+        with_cluster(load(baked()), "office", None)
 
 
 def test_line_leads_both_ways_and_tells_who_refuses(tmp_path: Path) -> None:
@@ -163,6 +200,17 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[test_cluster.Cluster]:
         yield found
 
 
+def build(project: Path, image: str) -> None:
+    """Give the node an image of a project."""
+    base = f"--build-arg=BASE_IMAGE={container_engine.BASE_IMAGE}"
+    subprocess.run(
+        ["docker", "build", "--quiet", f"--tag={image}", base, "."],
+        cwd=project,
+        env={**os.environ, "DOCKER_BUILDKIT": "0"},
+        check=True,
+    )
+
+
 @pytest.fixture(scope="module")
 def project(cluster: test_cluster.Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generate a project, and give the node its image; all its stacks together fit on a node with two CPUs."""
@@ -175,13 +223,7 @@ def project(cluster: test_cluster.Cluster, tmp_path_factory: pytest.TempPathFact
     file = made / DEPLOYMENT
     file.write_text(file.read_text(encoding="utf-8").replace("cpu: 250m", "cpu: 25m"), encoding="utf-8")
     make_images(["docker"], made)
-    base = f"--build-arg=BASE_IMAGE={container_engine.BASE_IMAGE}"
-    subprocess.run(
-        ["docker", "build", "--quiet", f"--tag={IMAGE}", base, "."],
-        cwd=made,
-        env={**os.environ, "DOCKER_BUILDKIT": "0"},
-        check=True,
-    )
+    build(made, IMAGE)
     assert cluster.namespaces() == []
     return made
 
@@ -254,3 +296,17 @@ def test_image_that_cannot_be_pulled_is_named(
     assert f"{image}: no pod of it comes up" in verdict.explain()
     assert "--deploycheck-cluster-image" in verdict.explain()
     assert cluster.namespaces() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.id)
+def test_broken_project_is_caught_by_exactly(
+    record: Sabotage, project: Path, cluster: test_cluster.Cluster, tmp_path: Path
+) -> None:
+    """A broken project makes exactly the named checks fail."""
+    copy = copy_of(project, tmp_path / "notes_api")
+    record.apply(copy)
+    image = f"deploycheck-tests/broken:{RECORDS.index(record)}"
+    build(copy, image)
+    verdict = in_cluster(copy, cluster, f"--deploycheck-select={','.join(record.touches)}", image=image)
+    assert verdict.caught == record.caught_by, verdict.explain()

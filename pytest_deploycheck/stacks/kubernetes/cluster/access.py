@@ -16,7 +16,13 @@ OPTION = "--deploycheck-cluster"
 IMAGE_OPTION = "--deploycheck-cluster-image"
 PATIENCE_S = 10
 # What the checks make in a cluster; https://kubernetes.io/docs/reference/access-authn-authz/authorization
-NEEDED = (("create", "namespaces"), ("delete", "namespaces"))
+NEEDED = (
+    ("create", "namespaces"),
+    ("delete", "namespaces"),
+    ("create", "deployments.apps"),
+    ("create", "pods"),
+    ("create", "pods/exec"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +74,9 @@ def chosen(context: str, image: str) -> Cluster:
             f"{OPTION} {context}: the cluster did not answer within {PATIENCE_S} s: {_last(said.stderr)}"
         ) from None
     for verb, what in NEEDED:
-        if _kubectl(context, "auth", "can-i", verb, what).stdout.strip() != "yes":
+        # In a namespace that is not there yet: who may do it there may do it in each.
+        asked = _kubectl(context, "auth", "can-i", verb, what, "--namespace=deploycheck")
+        if asked.stdout.strip() != "yes":
             raise ConfigError(
                 f"{OPTION} {context}: its user may not {verb} {what}: the checks run in namespaces of their own"
             )

@@ -99,10 +99,6 @@ class Agent:
         mask = next((line.split()[1] for line in said.splitlines() if line.startswith("SigCgt:")), "0")
         return bool(int(mask, 16) >> (which - 1) & 1)
 
-    def read(self, number: int, file: str) -> str:
-        """Return the text of a file in the container; ``self`` in its path is the process."""
-        return self._ask(file=file.replace("/self/", f"/{pid_of(number)}/"))
-
     def _ask(self, **what: Any) -> str:
         order = next(self._orders)
         assert self._process.stdin is not None

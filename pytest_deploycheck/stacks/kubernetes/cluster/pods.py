@@ -120,6 +120,16 @@ class Pods:
             at(status, "state.waiting.reason") in FINAL for pod in self.staying for status in _statuses(pod)
         )
 
+    def complaints(self) -> list[str]:
+        """Return why containers do not start, a line each."""
+        found = [
+            f"{at(pod, 'metadata.name')}: {status['name']}: {waiting.get('reason')}: {waiting.get('message')}"
+            for pod in self.staying
+            for status in _statuses(pod)
+            if (waiting := at(status, "state.waiting")) and waiting.get("message")
+        ]
+        return [" ".join(line.split()) for line in found]
+
     def _ends(self) -> set[str]:
         """Return which containers have ended that should not have, once what they have printed is here."""
         found = set()
@@ -208,13 +218,6 @@ class Pods:
         """Send it a signal."""
         if agent := self._agent_of(number):
             agent.signal(number, signal)
-
-    def read(self, number: int, file: str) -> str:
-        """Return what a file says in its container."""
-        agent = self._agent_of(number)
-        if agent is None:
-            raise ProcessLookupError
-        return agent.read(number, file)
 
 
 def _statuses(pod: Object) -> list[Object]:

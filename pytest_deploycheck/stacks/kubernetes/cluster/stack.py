@@ -99,6 +99,7 @@ class ClusterStack(BaseStack):
     """See the ``Stack`` protocol. What no check changes is made once, by ``prepare``: the namespace, and the line."""
 
     NAME = "kubernetes"
+    start_deadline_s = 180.0  # nodes have other work too
 
     def __init__(
         self,
@@ -135,7 +136,7 @@ class ClusterStack(BaseStack):
         self.log_keeper = "the kubelet"
         self.start_grace_s, self.stop_grace_s = START_GRACE_S, float(terms.stop_grace_s)
         self.stop_delay_s = float(seconds_of(at(found.container, "lifecycle.preStop", {})))
-        self._replicas = found.fewest
+        self._replicas = self.starters = found.fewest
         self._release: objects.Release | None = None
         self._line: subprocess.Popen[bytes] | None = None
         self._front: subprocess.Popen[bytes] | None = None
@@ -258,7 +259,7 @@ class ClusterStack(BaseStack):
         setting = self.config.settings.get("database_url", "")
         if url := values.get(setting) or secrets.get(setting):
             secrets[setting] = self._through_the_line(url)
-        self._replicas = self._pods_for(values.get(self.config.settings.get("workers", "")))
+        self._replicas = self.starters = self._pods_for(values.get(self.config.settings.get("workers", "")))
         own = {
             name: value for name, value in values.items() if name in ("DEPLOYCHECK_BREAK", "DEPLOYCHECK_ONCE")
         }
@@ -342,8 +343,11 @@ class ClusterStack(BaseStack):
             self._apply(objects.changed(thing, self._found, release, files))
 
     def bring_release(self) -> None:
-        """Let the pods run what the copy holds now."""
+        """Let pods that run what the copy holds now take the place of the old ones, whether they come up or not."""
+        self.stop_app()
+        self.pods.begin()
         self._roll()
+        wait_for(lambda: self.is_running() or self.app_has_failed(), bool, deadline_s=ROLLOUT_S)
 
     def call(
         self, command: str, extra: Mapping[str, str] | None = None, *, timeout_s: float = COMMAND_TIMEOUT_S
@@ -392,6 +396,11 @@ class ClusterStack(BaseStack):
         """Tell whether nothing will come: kubelet tries again and again, but for what it cannot start at all."""
         return self.pods.have_given_up()
 
+    def log_tail(self, lines: int = 5, *, of_all_programs: bool = False) -> str:
+        """Return the last lines of the logs, and why containers do not even start: nobody writes that down."""
+        text = super().log_tail(lines, of_all_programs=of_all_programs)
+        return "\n".join([text, *self.pods.complaints()])
+
     def state(self) -> str:
         """Return the states of the pods."""
         return self.pods.describe()
@@ -414,8 +423,8 @@ class ClusterStack(BaseStack):
         wait_for(lambda: self.pods.all, lambda pods: not pods, deadline_s=deadline_s)
 
     def start_app(self) -> None:
-        """Let it have as many as before."""
-        self._scale(self._replicas)
+        """Let it have as many as before, of what the copy holds now."""
+        self._roll()
 
     def _scale(self, count: int) -> None:
         place = self._place(self._found.app)
