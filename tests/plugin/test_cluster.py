@@ -34,7 +34,9 @@ from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, render
 DEPLOYMENT = "deploy/kubernetes/base/deployment.yaml"
 CONTEXT = f"--deploycheck-cluster={test_cluster.CONTEXT}"
 IMAGE = "deploycheck-tests/notes-api:1"
-IN_CLUSTER = "BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST011,REP001"
+IN_CLUSTER = (
+    "BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST010,RST011,REP001,REP005,MEM002,PRE002"
+)
 RECORDS = [
     sabotage(
         "cluster: readiness never goes red",
