@@ -32,7 +32,11 @@ SABOTAGES = [
         "max(1, settings.database_connections // settings.web_concurrency),\n        max_overflow=0",
         "settings.database_connections,\n        max_overflow=settings.database_connections",
         "REP007",
-        more=(Change(file=FILE, old=MAX, new="max_connections=44"),),
+        # Each of the two workers may have eight, where all of them should have four.
+        more=(
+            Change(file=FILE, old=MAX, new="max_connections=14"),
+            Change(file=".env", old="DATABASE_CONNECTIONS=20", new="DATABASE_CONNECTIONS=4"),
+        ),
     ),
     sabotage("postgresql: no volume for the data", FILE, DATA, "", "BOOT004"),
     # Right ones.
