@@ -26,10 +26,10 @@ FILES_OF = {
         "tests/test_edge.py",
     ],
     ("process_manager", "supervisor", "systemd"): ["deploy/reload-proxy", "deploy/enable"],
-    ("process_manager", "compose"): ["compose.yaml", "deploy/database-role"],
+    ("process_manager", "compose"): ["compose.yaml"],
     ("process_manager", "swarm"): ["deploy/swarm.yaml", "deploy/containers"],
     # Elsewhere the manager watches over each worker of Uvicorn itself, or a container has only one.
-    ("process_manager", "compose", "swarm"): ["deploy/server.py"],
+    ("process_manager", "compose", "swarm"): ["deploy/server.py", "deploy/database-role"],
     ("database", "postgresql"): ["deploy/database-role"],
     ("process_manager", "compose", "swarm", "kubernetes", "cloud"): [
         ".dockerignore",
@@ -74,7 +74,7 @@ def write_database_password(answers: dict) -> None:
     The folder keeps everybody else of this machine away. The users of the containers, whom the machine does not know,
     see only the file.
     """
-    if answers["database"] != "postgresql" or answers["process_manager"] != "compose":
+    if answers["database"] != "postgresql" or answers["process_manager"] not in ("compose", "swarm"):
         return
     folder = Path(".secrets")
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -108,8 +108,6 @@ def _server(value: str, answers: dict) -> str:
 
 
 def _database(value: str, answers: dict) -> str:
-    if answers["process_manager"] == "swarm":
-        return "" if value == "sqlite" else "deploy/swarm.yaml has no service for it: choose sqlite"
     lost = {
         "kubernetes": "each pod would have a file of its own",
         "cloud": "a container's disk is read-only, and goes with it",

@@ -11,7 +11,7 @@ from pytest_deploycheck.sandbox.engine import Container, Engine, Labels
 from pytest_deploycheck.stacks.compose import ComposeStack
 from pytest_deploycheck.stacks.selection import stack_for
 from pytest_deploycheck.stacks.swarm import SwarmStack
-from pytest_deploycheck.stacks.swarm.moved_file import moved_file
+from pytest_deploycheck.stacks.swarm.moved_file import moved_file, only
 from pytest_deploycheck.stacks.swarm.tasks import Tasks
 
 DOCUMENT = {
@@ -66,6 +66,23 @@ def test_what_only_production_has_is_moved() -> None:
     assert moved["secrets"] == {"env": {"file": "/copy/.env"}, "other": {"external": True}}
     assert moved["configs"] == {"caddyfile": {"file": "/copy/deploy/Caddyfile"}}
     assert DOCUMENT["services"]["app"]["environment"] == ["A=1"]
+
+
+def test_a_service_alone_makes_no_secret_of_others() -> None:
+    """A secret keeps its content in a swarm: those of services that are deployed later have not the last one yet."""
+    more = {"database": {"secrets": ["password"], "configs": [{"source": "role"}]}}
+    document = {
+        "services": {**DOCUMENT["services"], **more},
+        "secrets": {**DOCUMENT["secrets"], "password": {"file": "p", "name": "p_${ID}"}},
+        "configs": {**DOCUMENT["configs"], "role": {"file": "r"}},
+        "volumes": {"data": None},
+    }
+    assert only("database", document) == {
+        "services": more,
+        "secrets": {"password": {"file": "p"}},
+        "configs": {"role": {"file": "r"}},
+        "volumes": {"data": None},
+    }
 
 
 class Said(Engine):

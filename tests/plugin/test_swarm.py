@@ -10,7 +10,7 @@ from pathlib import Path
 import container_engine
 import pytest
 from harness import Sabotage, bake, copy_of, run_deploycheck, sabotage
-from test_containers import ELSEWHERE, run
+from test_containers import ELSEWHERE, UNBROKEN, run
 
 from pytest_deploycheck.sandbox.engine import SWARM, Engine
 
@@ -86,12 +86,12 @@ def engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def project_with(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Generate a project with a server, once, whose images can be built without a registry."""
+def project_with(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Generate a project with some answers, once, whose images can be built without a registry."""
 
     @functools.cache
-    def make(server: str) -> Path:
-        made = bake(tmp_path_factory.mktemp("baked"), process_manager="swarm", app_server=server)
+    def make(**answers: str) -> Path:
+        made = bake(tmp_path_factory.mktemp("baked"), process_manager="swarm", **answers)
         container_engine.use_images(made)
         assert not engine.containers(made.name, SWARM)
         return made
@@ -101,10 +101,10 @@ def project_with(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Ca
 
 @pytest.mark.slow
 def test_engine_is_not_changed_silently(
-    project_with: Callable[[str], Path], engine: Engine, tmp_path: Path
+    project_with: Callable[..., Path], engine: Engine, tmp_path: Path
 ) -> None:
     """Where the engine manages no swarm, the checks say how to get one, and make none."""
-    copy = copy_of(project_with("gunicorn"), tmp_path / "notes_api")
+    copy = copy_of(project_with(app_server="gunicorn"), tmp_path / "notes_api")
     with container_engine.engine() as other:
         verdict = run_deploycheck(copy, "--deploycheck-select=BOOT002")
         assert not other.is_manager
@@ -114,14 +114,16 @@ def test_engine_is_not_changed_silently(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+@pytest.mark.parametrize(("server", "database"), UNBROKEN)
 def test_unbroken_stack_passes_everything(
-    server: str, project_with: Callable[[str], Path], engine: Engine, tmp_path: Path
+    server: str, database: str, project_with: Callable[..., Path], engine: Engine, tmp_path: Path
 ) -> None:
     """All checks pass, but for those that have nothing to look at; nothing is left in the engine."""
-    verdict = run_deploycheck(copy_of(project_with(server), tmp_path / "notes_api"))
+    verdict = run_deploycheck(
+        copy_of(project_with(app_server=server, database=database), tmp_path / "notes_api")
+    )
     assert not verdict.caught | verdict.ids("blocked"), verdict.explain()
-    assert verdict.ids("not_verified") | verdict.ids("not_applicable") == ELSEWHERE["sqlite"], (
+    assert verdict.ids("not_verified") | verdict.ids("not_applicable") == ELSEWHERE[database], (
         verdict.explain()
     )
     assert not left_in(engine)
@@ -130,8 +132,10 @@ def test_unbroken_stack_passes_everything(
 @pytest.mark.slow
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.id)
 def test_broken_stack_is_caught_by_exactly(
-    record: Sabotage, project_with: Callable[[str], Path], tmp_path: Path
+    record: Sabotage, project_with: Callable[..., Path], tmp_path: Path
 ) -> None:
     """A broken stack file makes exactly the named checks fail."""
-    verdict = run(project_with(record.server), record, tmp_path / "notes_api")
+    verdict = run(
+        project_with(app_server=record.server, **dict(record.answers)), record, tmp_path / "notes_api"
+    )
     assert verdict.caught == record.caught_by, verdict.explain()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import bake_into
+from ruamel.yaml import YAML
 
 OTHERS = ("supervisor", "systemd", "swarm", "kubernetes", "nginx", "traefik", "haproxy")
 DEPLOY = {"Caddyfile", "guard.py", "gunicorn.conf.py", "health.py", "previous-steps", "reload", "serve"}
@@ -44,6 +46,22 @@ def test_scripts_of_the_container_are_shell(containers: Path) -> None:
         script = containers / "deploy" / name
         assert script.stat().st_mode & 0o111, name
         subprocess.run(["sh", "-n", script], check=True)
+
+
+@pytest.mark.parametrize("containers", ["postgresql"], indirect=True)
+def test_database_is_nobody_s_but_the_app_s(containers: Path) -> None:
+    """It has no network and no port; the password is in one file, in a folder that nobody else may enter."""
+    file = YAML(typ="safe", pure=True).load((containers / "compose.yaml").read_text(encoding="utf-8"))
+    database = file["services"]["database"]
+    assert database["network_mode"] == "none"
+    assert "ports" not in database
+    assert (database["read_only"], database["cap_drop"], database["user"]) == (True, ["ALL"], "postgres")
+    folder = containers / ".secrets"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    password = (folder / "database_password").read_text(encoding="ascii")
+    assert len(password) == 48
+    others = (path for path in containers.rglob("*") if path.is_file() and path.parent != folder)
+    assert not [path for path in others if password.encode() in path.read_bytes()]
 
 
 def test_nothing_of_other_answers_is_there(containers: Path) -> None:

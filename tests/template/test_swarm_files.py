@@ -13,10 +13,11 @@ from ruamel.yaml import YAML
 OTHERS = ("supervisor", "systemd", "compose.yaml", "docker compose", "kube", "nginx", "traefik", "haproxy")
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a project for a swarm."""
-    return bake_into(tmp_path_factory.mktemp("swarm") / "projects", process_manager="swarm")
+    folder = tmp_path_factory.mktemp("swarm") / "projects"
+    return bake_into(folder, process_manager="swarm", database=request.param)
 
 
 def test_scripts_are_shell(project: Path) -> None:
@@ -46,6 +47,21 @@ def test_only_the_proxy_is_in_the_machine_s_network(project: Path) -> None:
     assert [stack["networks"][name]["internal"] for name in app["networks"]] == [True]
     assert "ports" not in app
     assert (app["read_only"], app["cap_drop"]) == (True, ["ALL"])
+
+
+@pytest.mark.parametrize("project", ["postgresql"], indirect=True)
+def test_database_is_nobody_s_but_the_app_s(project: Path) -> None:
+    """It listens at no address but its own, and publishes nothing; the password is a secret; two never run at once."""
+    stack = YAML(typ="safe", pure=True).load((project / "deploy/swarm.yaml").read_text(encoding="utf-8"))
+    database = stack["services"]["database"]
+    assert "listen_addresses=127.0.0.1" in database["command"]
+    assert "ports" not in database
+    assert (database["read_only"], database["cap_drop"], database["user"]) == (True, ["ALL"], "postgres")
+    assert database["deploy"]["update_config"]["order"] == "stop-first"
+    password = (project / ".secrets/database_password").read_text(encoding="ascii")
+    assert len(password) == 48
+    others = (path for path in project.rglob("*") if path.is_file() and path.parent.name != ".secrets")
+    assert not [path for path in others if password.encode() in path.read_bytes()]
 
 
 def test_nothing_of_other_managers_is_there(project: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.database == "postgresql" %}
+{%- if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" %}
 from sqlalchemy import make_url
 {%- endif %}
 
@@ -115,7 +115,7 @@ def test_weak_token_will_do_for_development(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv("API_TOKEN", "x")
     assert settings.load().api_token.get_secret_value() == "x"
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.database == "postgresql" %}
+{%- if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" %}
 
 
 def test_password_is_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -36,7 +36,6 @@ class Services:
         root: the copy of the project that it belongs to.
         own_images: the names of images that are built from the project, where the file itself does not build them.
         secrets: the files of secrets, by name.
-        may_have_database: whether a service that is PostgreSQL is taken for the database of the stack.
     """
 
     root: Path
@@ -44,7 +43,6 @@ class Services:
     volumes: frozenset[str]
     own_images: frozenset[str] = frozenset()
     secrets: Mapping[str, Path] = field(default_factory=dict)
-    may_have_database: bool = True
 
     @property
     def commands(self) -> dict[str, str]:
@@ -99,11 +97,7 @@ class Services:
     def database(self) -> str | None:
         """The service that is a PostgreSQL server: it gets what the official image asks for."""
         for name, service in self.by_name.items():
-            if (
-                self.may_have_database
-                and not self.is_own(service)
-                and POSTGRES & variables_of(service).keys()
-            ):
+            if not self.is_own(service) and POSTGRES & variables_of(service).keys():
                 return name
         return None
 

@@ -33,6 +33,22 @@ def moved_file(
     return moved
 
 
+def only(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the file with one service, and with the secrets and configs of that one: no others are made.
+
+    Their own names are left out, for those can have parts that only the project's commands know.
+    """
+    service = document["services"][name]
+    alone = {**document, "services": {name: service}}
+    for kind in ("secrets", "configs"):
+        used = {one if isinstance(one, str) else one["source"] for one in service.get(kind) or ()}
+        found = {key: value for key, value in (document.get(kind) or {}).items() if key in used}
+        alone[kind] = {
+            key: value if value.get("external") else {"file": value["file"]} for key, value in found.items()
+        }
+    return alone
+
+
 def _merge(service: dict[str, Any], change: Mapping[str, Any], folder: Path) -> None:
     """Change a service of the file."""
     targets = {mount_of(mount)[1] for mount in change["volumes"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import subprocess
 from collections.abc import Mapping
@@ -12,16 +13,18 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from pytest_deploycheck.detection.words import expanded
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.engine import SWARM, Engine
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
+from pytest_deploycheck.stacks.compose.secrets import secret_files
 from pytest_deploycheck.stacks.compose.services import Services, seconds
 from pytest_deploycheck.stacks.compose.stack import BUILD_TIMEOUT_S, ComposeStack
 from pytest_deploycheck.stacks.protocol import StackError
 from pytest_deploycheck.stacks.swarm.advice import ADVICE
-from pytest_deploycheck.stacks.swarm.moved_file import moved_file
+from pytest_deploycheck.stacks.swarm.moved_file import moved_file, only
 from pytest_deploycheck.stacks.swarm.tasks import Tasks
 
 # `docker stack deploy` does not wait for the containers.
@@ -39,7 +42,9 @@ for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ -z "$ids" ] || docker rm --force --volumes $ids
     networks=$(docker network ls --quiet --filter "label=$0")
     [ -z "$networks" ] || docker network rm $networks
-    [ -n "$ids$networks" ] || break
+    volumes=$(docker volume ls --quiet --filter "label=$0")
+    [ -z "$volumes" ] || docker volume rm --force $volumes
+    [ -n "$ids$networks$volumes" ] || break
     sleep 0.2
 done
 docker image rm --force --no-prune $(docker images --format '{{.Repository}}:{{.Tag}}' "$1")
@@ -76,9 +81,10 @@ class SwarmStack(ComposeStack):
         if not isinstance(services, dict):
             raise StackError(f"{self.config.manager_config}: it has no services")
         volumes = frozenset(self._own_file.get("volumes") or ())
-        found = Services(root=self.copy.root, by_name=services, volumes=volumes, may_have_database=False)
+        found = Services(root=self.copy.root, by_name=services, volumes=volumes)
         own = {str(service.get("image")) for service in services.values() if found.is_script(service)}
-        return replace(found, own_images=frozenset(own))
+        secrets = secret_files(self._own_file, file.parent)
+        return replace(found, own_images=frozenset(own), secrets=secrets)
 
     @property
     def start_grace_s(self) -> float:
@@ -110,6 +116,30 @@ class SwarmStack(ComposeStack):
         release = f"{image} {next(self._deployments)}"
         folder = (self.copy.root / self.config.manager_config).parent
         return moved_file(self._own_file, super()._document(image, extra), folder=folder, release=release)
+
+    def _image_words(self, image: str) -> tuple[list[str], list[str]]:
+        return super()._image_words(expanded(image, self.config.env))
+
+    def _start_service(self, name: str) -> None:
+        """Let the swarm want a task of the service; deploy it alone where nothing is deployed."""
+        if self._scale(name, 1).status != 0:
+            self._write(self._extra)
+            file = self._file.with_suffix(".alone.json")
+            document = json.loads(self._file.read_text(encoding="utf-8"))
+            file.write_text(json.dumps(only(name, document)), encoding="utf-8")
+            values = {**self.config.env, **self._values(self._extra), "STACK_FILE": str(file)}
+            done = self.copy.call(DEPLOY, values)
+            if done.status != 0:
+                raise NotVerified(f"the service {name} cannot be deployed alone: {done.tail(3)}")
+
+    def _stop_service(self, name: str) -> None:
+        self._scale(name, 0)
+        wait_for(lambda: self.containers.live(name), lambda live: not live, deadline_s=LONGEST_GRACE_S)
+
+    def _scale(self, name: str, tasks: int) -> Finished:
+        return self.copy.call(
+            f"docker service scale --detach {self._project}_{name}={tasks}", self._values(self._extra)
+        )
 
     def _build(self, image: str, extra: Mapping[str, str]) -> Finished:
         values = {**self.config.env, **self._values(extra)}
@@ -161,7 +191,7 @@ class SwarmStack(ComposeStack):
     def stop_app(self) -> None:
         """Stop the app's tasks."""
         name = self.containers.app
-        self.copy.call(f"docker service scale --detach {self._project}_{name}=0", self._values(self._extra))
+        self._scale(name, 0)
         wait_for(lambda: self.containers.live(name), lambda live: not live, deadline_s=self.stop_grace_s + 30)
 
     def start_app(self) -> None:

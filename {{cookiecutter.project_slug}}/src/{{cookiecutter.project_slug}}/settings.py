@@ -1,6 +1,6 @@
 """The values of a deployment: from the environment, else from `.env`, all checked before anything starts."""
 
-{% if cookiecutter.process_manager == "compose" and cookiecutter.database == "postgresql" -%}
+{% if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" -%}
 from pathlib import Path
 {% endif -%}
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from {{ cookiecutter.project_slug }} import cpus
 
 TOKEN_LENGTH = 20
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.database == "postgresql" %}
+{%- if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" %}
 # In a container, a file for each secret; its name is that of a setting.
 SECRETS = Path("/run/secrets")
 {%- endif %}
@@ -30,7 +30,7 @@ def _number_of_workers(value: object) -> object:
 class Settings(BaseSettings):
     """One field for each line of `.env`, also for those that only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose", "swarm": "the stack file", "kubernetes": "the image", "cloud": "the image"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
 
-    model_config = {% if cookiecutter.process_manager == "compose" and cookiecutter.database == "postgresql" %}SettingsConfigDict(
+    model_config = {% if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" %}SettingsConfigDict(
         env_file=".env", secrets_dir=SECRETS if SECRETS.is_dir() else None, extra="ignore", frozen=True
     ){% else %}SettingsConfigDict(env_file=".env", extra="ignore", frozen=True){% endif %}
 
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     certbot_port: Port
 {%- endif %}
     api_token: SecretStr
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.database == "postgresql" %}
+{%- if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" %}
     database_password: SecretStr | None = None
 {%- endif %}
     database_url: str
@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
 {%- if cookiecutter.database == "postgresql" %}
-    def _postgresql(cls, value: str{% if cookiecutter.process_manager == "compose" %}, info: ValidationInfo{% endif %}) -> str:
+    def _postgresql(cls, value: str{% if cookiecutter.process_manager in ("compose", "swarm") %}, info: ValidationInfo{% endif %}) -> str:
         try:
             url = make_url(value)
         except ArgumentError:
@@ -83,7 +83,7 @@ class Settings(BaseSettings):
             raise ValueError("it must name a database, such as postgresql+psycopg://user:password@host/name")
         if url.password == "change-me":  # noqa: S105
             raise ValueError("its password is that of .env.example")
-{%- if cookiecutter.process_manager == "compose" %}
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
         password = info.data.get("database_password")
         if password and url.password is None:
             return url.set(password=password.get_secret_value()).render_as_string(hide_password=False)
