@@ -11,9 +11,11 @@ from pytest_deploycheck.stacks.kubernetes.manifests import Manifests
 from pytest_deploycheck.stacks.kubernetes.pods import probe
 
 # Kubelet, the Deployment's controller and the Service do their part there themselves.
-SEEN = frozenset({"RST002", "RST003", "RST004", "RST009", "REP004", "PRE001", "PRE005"})
+SEEN = frozenset(
+    {"RST002", "RST003", "RST004", "RST006", "RST009", "REP002", "REP004", "PRE001", "PRE005", "PRE009"}
+)
 # What each process has of a machine's CPU and memory is not seen from here.
-READ = frozenset({"MEM001", "REP006", "REP007", "RES001", "RES002"}) | {"REP002", "PRE009"}
+READ = frozenset({"MEM001", "REP006", "REP007", "RES001", "RES002"})
 NOT_FROM_HERE = frozenset({"REP003", "MEM003", "MEM004", "MEM005", "MEM006", "RES003", "RES006"})
 REASON = (
     "what a process has of a node's CPU and memory is not seen from here: without --deploycheck-cluster a pod on this "
