@@ -70,7 +70,12 @@ def start_before_database(workshop: Workshop) -> LateDatabase:
         arrivals.append(time.monotonic())
 
     threading.Thread(target=wait_and_arrive, daemon=True).start()
-    start = start_and_watch(stack, environment, ready_deadline_s=LATEST_S + READY_DEADLINE_S)
+    start = start_and_watch(
+        stack,
+        environment,
+        deadline_s=LATEST_S + stack.start_deadline_s,
+        ready_deadline_s=LATEST_S + READY_DEADLINE_S,
+    )
     running = start.served and wait_for(stack.is_running, bool, deadline_s=start.patience_s)
     state = stack.state()
     if not start.served:
