@@ -34,7 +34,7 @@ APPLIED = (
 )
 WHY_NOT = {
     "Namespace": "the checks have namespaces of their own, with its labels for pod security",
-    "Secret": "its values come from {env_file}",
+    "Secret": "its values come from {env_file}",  # nosec B105  (where they come from)
     "HorizontalPodAutoscaler": "as many pods as it keeps at least",
 }
 PUBLIC = "it is public, or works outside of its namespace"
