@@ -180,7 +180,10 @@ def database_of(root: Path, service: dict[str, Any]) -> DatabaseService:
     return DatabaseService("db", services, start=nothing, stop=nothing)
 
 
-def test_database_of_a_compose_file_is_known_by_what_its_image_asks_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "secret", ["pw", {"source": "pw"}, {"source": "pw", "target": "/run/secrets/pw"}], ids=str
+)
+def test_database_of_a_compose_file_is_known_by_what_its_image_asks_for(tmp_path: Path, secret: Any) -> None:
     """The password is found, in the environment or in a file, and the socket where others have it too."""
     plain = database_of(
         tmp_path, {"environment": ["POSTGRES_PASSWORD=s=1"], "volumes": ["data:/var/lib/postgresql"]}
@@ -192,7 +195,7 @@ def test_database_of_a_compose_file_is_known_by_what_its_image_asks_for(tmp_path
         "data:/var/lib/postgresql",
         {"type": "volume", "source": "socket", "target": "/var/run/postgresql"},
     ]
-    shared = database_of(tmp_path, {"environment": more, "secrets": [{"source": "pw"}], "volumes": volumes})
+    shared = database_of(tmp_path, {"environment": more, "secrets": [secret], "volumes": volumes})
     assert shared.password == "of a file"
     assert shared.socket_folder == tmp_path / "var/sockets"
 

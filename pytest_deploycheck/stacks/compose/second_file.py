@@ -41,7 +41,9 @@ def second_file(
     moved: dict[str, Any] = {}
     for name, service in services.by_name.items():
         if name == services.database:
-            moved[name] = database({key: value for key, value in variables.items() if key != "PYTHONPATH"})
+            # The same for each command: Compose 2 makes a container anew whose definition has changed.
+            always = copy.environment().items()
+            moved[name] = database({key: value for key, value in always if key != "PYTHONPATH"})
             continue
         mounts = [mount_of(mount) for mount in service.get("volumes") or ()]
         volumes = [f"{folder}:{folder}", f"/proc:{PROC}:ro"]

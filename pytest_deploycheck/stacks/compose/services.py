@@ -106,7 +106,11 @@ class Services:
         """The secrets that the database gets, and where: the password is one of them."""
         said = self.by_name[self.database].get("secrets") or () if self.database else ()
         long = ({"source": one} if isinstance(one, str) else one for one in said)
-        return {str(one["source"]): f"/run/secrets/{one.get('target') or one['source']}" for one in long}
+        # Compose 2 says whole paths, where the file itself says names.
+        return {
+            str(one["source"]): str(PurePosixPath("/run/secrets", one.get("target") or one["source"]))
+            for one in long
+        }
 
     def mounts(self) -> dict[str, Mount]:
         """Return the named volumes of services, by name; each gets a folder of the copy.
