@@ -206,6 +206,7 @@ class Workshop:
         """
         if has_containers(self.config):
             stack = self.stack(copy=copy)
+            stack.prepare()  # else each command would build the image, in its own time
             return stack.call, stack.database.environment(copy)
         return copy.call, find(self.config).environment(copy)
 
