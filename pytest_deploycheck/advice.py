@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 
@@ -19,3 +20,11 @@ class Advice:
 
     def __str__(self) -> str:
         return f"{self.file}{f':{self.line}' if self.line else ''}  {self.text}"
+
+
+def found_in(
+    check_id: str, own: Mapping[str, tuple[str, int | None, str]], *parts: Mapping[str, Advice]
+) -> list[Advice]:
+    """Return what is known of a check: first by who manages the deployment, then by its parts."""
+    first = [Advice(*own[check_id])] if check_id in own else []
+    return [*first, *(part[check_id] for part in parts if check_id in part)]

@@ -73,11 +73,14 @@ def end_all(tag: str) -> set[int]:
 
 def run_orders(folder: str) -> None:
     """Run what the run has asked for, all at once; it has some seconds, and what it says is shown."""
+    files = sorted(glob.glob(f"{glob.escape(folder)}/*{ORDER}"))
+    if not files:
+        return
     import json
     import subprocess
 
     processes = []
-    for file in sorted(glob.glob(f"{glob.escape(folder)}/*{ORDER}")):
+    for file in files:
         with open(file, encoding="utf-8") as order:
             processes.append(subprocess.Popen(json.load(order), stdin=subprocess.DEVNULL))
     deadline = time.monotonic() + ORDERS_PATIENCE_S

@@ -67,7 +67,7 @@ class Run:
     def copy(self) -> ProjectCopy:
         """Make a new copy of the project."""
         root = self.folder / str(next(self._numbers))
-        with self.is_open():
+        with self.kept_open():
             copy_project(self.config.root, root, env_file=self.config.env_file)
         copy = ProjectCopy(run=self, root=root)
         copy.runtime.mkdir(mode=0o700)
@@ -76,20 +76,20 @@ class Run:
     def popen(self, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a process, detached from the terminal; it is reaped at the end of the run."""
         options = {"stdin": subprocess.DEVNULL, "umask": USUAL_UMASK, **options}
-        with self.is_open():
+        with self.kept_open():
             process = subprocess.Popen(argv, start_new_session=True, **options)
             self._children.append(process)
         return process
 
     def at_the_end(self, *command: str) -> None:
         """Let the guardian run a command when all processes of the run are gone, whatever has ended it."""
-        with self.is_open():
+        with self.kept_open():
             order = self.folder / f"{next(self._numbers)}{guardian.ORDER}"
             order.write_text(json.dumps(command), encoding="utf-8")
 
     def shared(self, key: object, make: Callable[[], T]) -> T:
         """Return what all experiments of the run share, made by whoever wants it first."""
-        with self.is_open():
+        with self.kept_open():
             if key not in self._shared:
                 self._shared[key] = make()
             return cast("T", self._shared[key])
@@ -100,7 +100,7 @@ class Run:
         return self._closed
 
     @contextmanager
-    def is_open(self) -> Iterator[None]:
+    def kept_open(self) -> Iterator[None]:
         """Keep the run from being closed for the length of a ``with`` block: experiments work in threads.
 
         Raises:

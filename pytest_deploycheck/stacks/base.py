@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from pytest_deploycheck import databases, proxies, servers
-from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.advice import Advice, found_in
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.databases.protocol import Database
 from pytest_deploycheck.need import Need
@@ -199,8 +199,7 @@ class BaseStack:
 
     def part_advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended in the files of server, proxy or database."""
-        tables = (self.server_advice, self.proxy.ADVICE, self.database.ADVICE)
-        return [table[check_id] for table in tables if check_id in table]
+        return found_in(check_id, {}, self.server_advice, self.proxy.ADVICE, self.database.ADVICE)
 
     @property
     def server_advice(self) -> Mapping[str, Advice]:

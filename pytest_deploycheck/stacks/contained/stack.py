@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.advice import Advice, found_in
 from pytest_deploycheck.detection.dockerfile import command_of
 from pytest_deploycheck.detection.files import ProjectFiles
 from pytest_deploycheck.detection.finding import ServerCommand
@@ -242,9 +242,7 @@ class ContainedStack(BaseStack):
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended; not at the edge, which is a stand-in."""
-        own = [Advice(*self.ADVICE[check_id])] if check_id in self.ADVICE else []
-        parts = (self.server, self.database)
-        return [*own, *(part.ADVICE[check_id] for part in parts if check_id in part.ADVICE)]
+        return found_in(check_id, self.ADVICE, self.server.ADVICE, self.database.ADVICE)
 
 
 def image_command(root: Path) -> ServerCommand:

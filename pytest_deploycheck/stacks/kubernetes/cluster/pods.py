@@ -18,7 +18,8 @@ from pytest_deploycheck.stacks.kubernetes.cluster.api import Api
 from pytest_deploycheck.stacks.kubernetes.manifests import Object, at
 
 # What a container does not come out of by itself, as long as nobody changes anything.
-FINAL = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError")
+NO_IMAGE = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+FINAL = (*NO_IMAGE, "CreateContainerConfigError")
 AGAIN_S = 0.5
 
 
@@ -63,16 +64,13 @@ class Pods:
     # What the API says.
 
     def _watch(self) -> None:
-        with contextlib.suppress(Blocked):  # the run is over
-            while True:
-                with self._copy.run.is_open():
-                    pass
-                with self._lock:
-                    self._pods.clear()  # what is there is told first
-                with contextlib.suppress(OSError, http.client.HTTPException):
-                    for event in self._api.watch(self._path):
-                        self._take(event)
-                time.sleep(AGAIN_S)
+        while not self._copy.run.is_closed:
+            with self._lock:
+                self._pods.clear()  # what is there is told first
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                for event in self._api.watch(self._path):
+                    self._take(event)
+            time.sleep(AGAIN_S)
 
     def _take(self, event: dict[str, Any]) -> None:
         pod = event.get("object") or {}
@@ -184,7 +182,7 @@ class Pods:
             if status["name"] != self._app or not at(status, "state.running"):
                 continue
             # In this order, as everywhere: the run's lock, and then this one.
-            with contextlib.suppress(Blocked), self._copy.run.is_open(), self._lock:
+            with contextlib.suppress(Blocked), self._copy.run.kept_open(), self._lock:
                 kept = self._agents.get(status["containerID"])
                 if kept is None or (kept.has_ended and time.monotonic() > kept.began + AGAIN_S):
                     agent = Agent(self._copy.run, self._kubectl, at(pod, "metadata.name"), self._app)
@@ -234,13 +232,18 @@ def _is_ready(pod: Object) -> bool:
     )
 
 
+def why_unscheduled(pod: Object | None) -> list[str]:
+    """Return why no machine takes a pod; nothing if one does."""
+    conditions = at(pod, "status.conditions", ())
+    return [str(item.get("message")) for item in conditions if item.get("reason") == "Unschedulable"]
+
+
 def _described(pod: Object) -> str:
     """Return the state of a pod, as a message needs it."""
     words = ["ready" if _is_ready(pod) else "not ready"]
     if at(pod, "metadata.deletionTimestamp"):
         words.append("about to go")
-    conditions = at(pod, "status.conditions", ())
-    words += [str(item.get("message")) for item in conditions if item.get("reason") == "Unschedulable"]
+    words += why_unscheduled(pod)
     for status in _statuses(pod):
         name, count = status["name"], status.get("restartCount", 0)
         waiting = at(status, "state.waiting")

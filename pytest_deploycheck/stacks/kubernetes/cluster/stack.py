@@ -10,7 +10,7 @@ from zlib import crc32
 
 from dotenv import dotenv_values
 
-from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.advice import Advice, found_in
 from pytest_deploycheck.probes import elsewhere
 from pytest_deploycheck.probes.processes import Processes, with_descendants
 from pytest_deploycheck.probes.wait import wait_for
@@ -284,6 +284,4 @@ class ClusterStack(BaseStack):
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended; not at the edge, which is a stand-in."""
-        own = [Advice(*ADVICE[check_id])] if check_id in ADVICE else []
-        parts = (self.server, self.database)
-        return [*own, *(part.ADVICE[check_id] for part in parts if check_id in part.ADVICE)]
+        return found_in(check_id, ADVICE, self.server.ADVICE, self.database.ADVICE)

@@ -18,6 +18,7 @@ from pytest_deploycheck.stacks.kubernetes.cluster.access import IMAGE_OPTION
 from pytest_deploycheck.stacks.kubernetes.cluster.api import Api, environment
 from pytest_deploycheck.stacks.kubernetes.cluster.inside import line
 from pytest_deploycheck.stacks.kubernetes.cluster.namespace import Namespace
+from pytest_deploycheck.stacks.kubernetes.cluster.pods import NO_IMAGE, why_unscheduled
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, Object, at
 from pytest_deploycheck.stacks.protocol import StackError
 
@@ -26,7 +27,6 @@ POD_DEADLINE_S = 180.0
 OPEN_DEADLINE_S = 20.0
 # Who refuses a connection in the cluster has done so by then, in seconds.
 REFUSED_S = 2.0
-NO_IMAGE = ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 
 
 class ThroughTheLine(Upstream):
@@ -128,10 +128,6 @@ def _is_clear(pod: Object | None) -> bool:
 def _why(pod: Object | None) -> str:
     said = [
         *(at(status, "state.waiting.message") for status in at(pod, "status.containerStatuses", ())),
-        *(
-            item.get("message")
-            for item in at(pod, "status.conditions", ())
-            if item.get("reason") == "Unschedulable"
-        ),
+        *why_unscheduled(pod),
     ]
     return "; ".join(filter(None, said)) or "nobody says why"
