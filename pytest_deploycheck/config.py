@@ -53,6 +53,8 @@ class Config:
         env: the values of ``env_file``.
         settings: which environment variable holds a setting, for the settings that were given as ``$NAME``.
         proxy_config: the proxy's configuration, where its command names a file that is made from it at the start.
+        workers: all of them, in all replicas.
+        replicas: how many containers of the app there are, which share the workers evenly.
         memory_limit_mb: for all processes of the app together, in MiB.
         max_body_mb: the largest request body that the proxy lets through, in MiB.
         hang_timeout_s: how long a worker may hang before it is replaced, in seconds.
@@ -87,6 +89,7 @@ class Config:
     secrets: tuple[str, ...] = ()
     path_prefix: str = ""
     workers: int = 1
+    replicas: int = 1
     memory_limit_mb: int | None = None
     max_body_mb: int | None = None
     hang_timeout_s: int = 30

@@ -39,7 +39,16 @@ _STRINGS = (
     "enable",
     "health_check",
 )
-_INTEGERS = ("workers", "memory_limit_mb", "max_body_mb", "hang_timeout_s", "connections", "max_connections")
+_INTEGERS = (
+    "workers",
+    "replicas",
+    "memory_limit_mb",
+    "max_body_mb",
+    "hang_timeout_s",
+    "connections",
+    "max_connections",
+)
+_AUTOMATIC = ("workers", "replicas")
 _LISTS_OF_STRINGS = ("secrets", "once", "disposable_database_servers")
 _COMMANDS = ("start", "command", "previous_steps", "reload", "renewal_hook", "enable", "health_check")
 _KEYS = (*_STRINGS, *_INTEGERS, *_LISTS_OF_STRINGS, "ports", "requests", "waivers")
@@ -202,6 +211,11 @@ class _Reader:
             )
         self._check(strings)
         integers = {key: number for key in _INTEGERS if (number := self._integer(key)) is not None}
+        # The table speaks of each replica, the checks of all of them.
+        replicas = integers.get("replicas", 1)
+        integers["workers"] = integers.get("workers", 1) * replicas
+        if "memory_limit_mb" in integers:
+            integers["memory_limit_mb"] *= replicas
         return Config(
             **{
                 **strings,
@@ -292,7 +306,7 @@ class _Reader:
         if value is None:
             return None
         text = self._text(key) if isinstance(value, str) else value
-        if key == "workers" and text == "auto":
+        if key in _AUTOMATIC and text == "auto":
             return workers_that_fit()
         try:
             number = int(str(text))

@@ -58,8 +58,8 @@ def _alive(workshop: Workshop) -> Start:
 @check(
     "PRE002",
     "previous steps run once",
-    expect="one run of `alembic upgrade`, whatever the number of workers; where each pod does them first, one for each "
-    "pod, and each revision applied by one of them",
+    expect="one run of `alembic upgrade`, whatever the number of workers; where each pod or task does them first, one "
+    "for each, and each revision applied by one of them",
     fix="run them in the start command, not in each worker: not in lifespan, post_fork or at import",
 )
 def check_previous_steps_run_once(workshop: Workshop, stack: Stack, first_start: Start, note: Note) -> None:

@@ -138,7 +138,7 @@ def check_answers_do_not_depend_on_the_worker(stack: Stack, note: Note) -> None:
     "REP005",
     "one-off work is done once",
     expect="from the start command until all workers serve, each function in [tool.deploycheck] once is called once; "
-    "where each pod does the previous steps, once by each pod",
+    "where each pod or task does the previous steps, once by each",
     fix="call it where a deployment does something once, as in the previous steps: what an app does at import or in "
     "its lifespan, each worker does",
 )

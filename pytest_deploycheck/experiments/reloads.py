@@ -135,7 +135,7 @@ class CrashLoop:
         steps: what was done.
         crashed: when processes ended because they could not import the app, in seconds.
         took_s: the length of the watch, in seconds.
-        longest_pause_s: the longest time in which no process of the app was there.
+        longest_pause_s: the longest time in which no process of the app, or of one of its replicas, was there.
         gave_up: whether the manager said that it tries no more.
         state: what the manager said in the end.
     """
@@ -170,15 +170,17 @@ class CrashLoop:
 def bring_broken_release(workshop: Workshop) -> CrashLoop:
     """Let the app's module fail at import, kill the server, and watch how often it is started; then mend it."""
     stack = workshop.for_kills.steady()
-    began = last_seen = time.monotonic()
+    began = last_look = time.monotonic()
+    there, ends = frozenset[int](), list[float]()
 
     def pause_s() -> float:
-        """Return for how long no process of the app has been there."""
-        nonlocal last_seen
-        looked = time.monotonic()
-        if stack.processes().servers:
-            last_seen = looked
-        return looked - max([last_seen, *crashes()])
+        """Return for how long no process of the app has been there, or of one of its replicas: as many ended last."""
+        nonlocal there, last_look
+        looked, now = time.monotonic(), stack.processes().servers
+        ends.extend([last_look] * len(there - now))
+        there, last_look = now, looked
+        lacking = stack.config.replicas - len(now)
+        return looked - sorted([*ends, *crashes()])[-lacking] if lacking > 0 else 0.0
 
     def crashes() -> list[float]:
         return [event.t for event in stack.copy.events.named("crash", since=began)]
@@ -189,7 +191,7 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
 
     with broken_release(stack.copy):
         stack.bring_release()
-        last_seen = time.monotonic()  # to bring it may take some time
+        ends += [time.monotonic()] * stack.config.replicas  # to bring it may take some time
         kill(stack.processes().servers)
         longest_pause_s, gave_up = wait_for(
             lambda: (pause_s(), stack.has_given_up()),

@@ -41,7 +41,7 @@ class Rescaled:
     Attributes:
         stack: the stack, ended by now.
         steps: what was done.
-        wanted: how many workers were asked for; None if their number is no setting.
+        wanted: how many workers were asked for, in all replicas; None if their number is no setting.
         migration: None if the project's migrations let none follow.
         start: what was seen of the start.
         again: what was seen of a second start, in which the migration was short, if the first did not serve.
@@ -58,7 +58,7 @@ class Rescaled:
 
 
 def one_more_worker(workshop: Workshop) -> Rescaled:
-    """Start a release with one worker more than the project has, and with a long migration.
+    """Start a release with one worker more than each replica of the project has, and with a long migration.
 
     Two questions to one start. If it does not serve, a second one without the long migration tells which of both it
     was.
@@ -69,12 +69,13 @@ def one_more_worker(workshop: Workshop) -> Rescaled:
     steps: list[str] = []
     wanted = None
     if name := config.settings.get("workers"):
-        wanted = config.workers + 1
-        values[name] = str(wanted)
+        each = config.workers // config.replicas
+        wanted = (each + 1) * config.replicas
+        values[name] = str(each + 1)
         if (copy.root / config.env_file).is_file():
             with (copy.root / config.env_file).open("a", encoding="utf-8") as file:
-                file.write(f"\n{name}={wanted}\n")
-        steps.append(f"start with {name}={wanted} instead of {config.workers}, on a stack of its own")
+                file.write(f"\n{name}={each + 1}\n")
+        steps.append(f"start with {name}={each + 1} instead of {each}, on a stack of its own")
     stack = workshop.stack(values, copy=copy)
     takes_s = stack.start_grace_s + LONGER_S
     is_long = _append(workshop, copy, f"time.sleep({takes_s})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ class PolledWorkers(Repeated):
         """Open connections until there is one to each worker, or the deadline has passed."""
         workers, found = stack.processes().workers, dict[int, httpx2.Client]()
         end = time.monotonic() + CONNECT_DEADLINE_S
+        replicas = itertools.cycle(stack.upstream.replicas())
         while not found.keys() >= workers and time.monotonic() < end:
-            client = stack.upstream.client()
+            client = next(replicas).client()
             pid = int(client.get(f"{MARK}echo", headers=self._headers).json()["pid"])
             found.setdefault(pid, client)
             if found[pid] is not client:

@@ -111,9 +111,22 @@ class Entry:
 
 @dataclass(frozen=True)
 class Upstream:
-    """The address at which the proxy reaches the app: the path of a unix socket, or host:port."""
+    """The address at which the proxy reaches the app: the path of a unix socket, or host:port.
+
+    ``others``: further ones, among which the proxy chooses.
+    """
 
     address: str
+    others: tuple[str, ...] = ()
+
+    def replicas(self) -> list[Upstream]:
+        """Return an address of each replica: sockets can be links to the same one, and some can lead nowhere."""
+        if not self.others:
+            return [self]
+        found: dict[Path, Upstream] = {}
+        for address in (self.address, *self.others):
+            found.setdefault(Path(address).resolve(), Upstream(address))
+        return [one for one in found.values() if one.accepts()]
 
     @property
     def socket(self) -> Path | None:

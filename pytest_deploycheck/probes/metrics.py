@@ -16,6 +16,7 @@ from pytest_deploycheck.stacks.protocol import Stack
 
 Group = tuple[str, str]
 EVERYTHING: Group = ("", "")
+REPLICA = "deploycheck_replica"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +60,30 @@ class Scrape:
 
 
 def scrape(stack: Stack, path: str) -> Scrape:
-    """Ask the app at its own address, over a new connection."""
+    """Ask the app at its own address, over a new connection; each replica of it, as who scrapes them would."""
     headers = {"Host": stack.config.domain, "Accept": "text/plain", **stack.config.requests.headers}
-    response = stack.upstream.get(path, headers=headers)
-    return parsed(signature(response), response.status_code, response.text)
+    seen = []
+    for replica in stack.upstream.replicas():
+        response = replica.get(path, headers=headers)
+        seen.append(parsed(signature(response), response.status_code, response.text))
+    return seen[0] if len(seen) == 1 else together(seen)
+
+
+def together(scrapes: list[Scrape]) -> Scrape:
+    """Return the metrics of several replicas as one scrape: a label says which of them told a sample."""
+    families: dict[str, Metric] = {}
+    for number, seen in enumerate(scrapes):
+        for name, family in seen.families.items():
+            whole = families.setdefault(name, Metric(family.name, family.documentation, family.type))
+            whole.samples += [
+                sample._replace(labels={**sample.labels, REPLICA: str(number)}) for sample in family.samples
+            ]
+    return Scrape(
+        pid=None,
+        status=max((seen.status for seen in scrapes), default=0),
+        families=families,
+        text=" ".join(seen.text for seen in scrapes)[:300],
+    )
 
 
 def parsed(pid: int | None, status: int, text: str) -> Scrape:

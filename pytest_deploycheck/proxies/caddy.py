@@ -100,11 +100,13 @@ def relocate(
     adapted = file.with_suffix(".deploycheck.json")
     adapted.write_text(json.dumps(config, indent=1), encoding="utf-8")
     name = file.relative_to(copy.root) if file.is_relative_to(copy.root) else file
+    upstream, *others = _addresses_of_app(config, copy, str(name))
     return Relocated(
         command=shlex.join([*program, "run", "--config", str(adapted)]),
         http_port=new_ports["http"],
         https_port=new_ports["https"],
-        upstream=_upstream(config, copy, str(name)),
+        upstream=upstream,
+        other_upstreams=tuple(others),
         relocated=[
             *(f"{name}: {scheme} port {ports[scheme]} -> {LOOPBACK}:{new_ports[scheme]}" for scheme in ports),
             f"{name}: {certificate}",
@@ -242,14 +244,19 @@ def _issue(config: dict[str, Any], acme: Acme) -> tuple[str, None]:
     return f"the public ACME server -> {acme.directory}", None
 
 
-def _upstream(config: dict[str, Any], copy: ProjectCopy, name: str) -> str:
-    """Return the address of the first reverse_proxy on this machine; a relative socket is in the project."""
-    dials = [upstream["dial"] for upstream in _upstreams(config)]
-    for dial in dials:
-        if dial.startswith("unix/"):
-            return str(copy.root / dial.removeprefix("unix/"))
-        if match := _LOCAL.fullmatch(dial):
-            return f"{match['host'] or LOOPBACK}:{match['port']}"
+def _addresses_of_app(config: dict[str, Any], copy: ProjectCopy, name: str) -> list[str]:
+    """Return those of the first reverse_proxy that has any on this machine; a relative socket is in the project."""
+    for upstreams in _upstreams(config):
+        here = []
+        for upstream in upstreams:
+            dial = upstream["dial"]
+            if dial.startswith("unix/"):
+                here.append(str(copy.root / dial.removeprefix("unix/")))
+            elif match := _LOCAL.fullmatch(dial):
+                here.append(f"{match['host'] or LOOPBACK}:{match['port']}")
+        if here:
+            return here
+    dials = [upstream["dial"] for upstreams in _upstreams(config) for upstream in upstreams]
     raise StackError(
         f"{name}: no reverse_proxy leads to the app on this machine, only to {', '.join(dials)[:80]}"
         if dials
@@ -260,7 +267,7 @@ def _upstream(config: dict[str, Any], copy: ProjectCopy, name: str) -> str:
 def _move_app_ports(config: dict[str, Any], copy: ProjectCopy) -> dict[int, int]:
     """Let the proxy reach the app at free ports, so that several stacks can run at once; return old and new ports."""
     moves: dict[int, int] = {}
-    for upstream in _upstreams(config):
+    for upstream in itertools.chain.from_iterable(_upstreams(config)):
         if match := _LOCAL.fullmatch(upstream["dial"]):
             port = int(match["port"])
             if port not in moves:
@@ -269,12 +276,11 @@ def _move_app_ports(config: dict[str, Any], copy: ProjectCopy) -> dict[int, int]
     return moves
 
 
-def _upstreams(value: object) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if isinstance(value.get("dial"), str):
-            yield value
-        for item in value.values():
-            yield from _upstreams(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _upstreams(item)
+def _upstreams(value: object) -> Iterator[list[dict[str, Any]]]:
+    """Yield the upstreams of each reverse_proxy."""
+    if isinstance(value, list) and (
+        found := [one for one in _tables(value) if isinstance(one.get("dial"), str)]
+    ):
+        yield found
+    for item in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+        yield from _upstreams(item)

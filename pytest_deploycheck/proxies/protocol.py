@@ -33,6 +33,7 @@ class Relocated:
         command: the command line that runs it.
         http_port, https_port: the public entry on 127.0.0.1.
         upstream: where it reaches the app: the path of a unix socket, or host:port.
+        other_upstreams: further such addresses, if it chooses one for each request.
         relocated: what was moved, a line each.
         certificate: the files of the test certificate; None if the proxy serves none of the run's CA.
         environment: what the project's own commands get, so that they do not reach a proxy of this machine.
@@ -49,6 +50,7 @@ class Relocated:
     environment: Mapping[str, str] = field(default_factory=dict)
     app_ports: Mapping[int, int] = field(default_factory=dict)
     certificates_live_s: int = 15
+    other_upstreams: tuple[str, ...] = ()
 
 
 class Proxy(Protocol):

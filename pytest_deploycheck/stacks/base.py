@@ -130,7 +130,7 @@ class BaseStack:
             prefix=self.config.path_prefix,
             headers=self.config.requests.headers,
         )
-        self.upstream = Upstream(moved.upstream)
+        self.upstream = Upstream(moved.upstream, moved.other_upstreams)
         self.app_ports = moved.app_ports
         self.certificate = moved.certificate
         self.certificates_live_s = moved.certificates_live_s

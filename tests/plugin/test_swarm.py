@@ -37,10 +37,10 @@ RECORDS = [
     sabotage("swarm: logs without a limit", FILE, '\n  options: {max-size: 5m, max-file: "6"}', "", "RES005"),
     sabotage("swarm: a shell stays before the server", "deploy/serve", SERVER, "gunicorn -c", "RST008"),
     sabotage(
-        "swarm: two tasks where one is promised",
+        "swarm: three tasks where two are promised",
         FILE,
-        "README.md.\n      replicas: 1",
-        "README.md.\n      replicas: 2",
+        "replicas: ${REPLICAS}",
+        "replicas: 3",
         "PRE002",
         "REP001",
     ),

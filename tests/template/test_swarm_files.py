@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,39 @@ def test_nothing_of_other_managers_is_there(project: Path) -> None:
         if other in path.name.lower() or other in path.read_text(encoding="utf-8", errors="replace").lower()
     }
     assert not found
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 3, 5])
+def test_each_place_of_the_proxy_leads_to_one_task(project: Path, tasks: int, tmp_path: Path) -> None:
+    """A task that is ready takes its share of the sockets that stand in the Caddyfile; no other task has them."""
+    (tmp_path / "deploy").mkdir()
+    run = tmp_path / "var/run"
+    run.mkdir(parents=True)
+    script = (project / "deploy/health.py").read_text(encoding="utf-8")
+    (tmp_path / "deploy/health.py").write_text(script.replace("/tmp/was-ready", str(tmp_path / "was-ready")))
+    taken = list[str]()
+    for slot in range(1, tasks + 1):
+        _be_ready(run / f"{socket.gethostname()}.sock")
+        values = {"SLOT": str(slot), "REPLICAS": str(tasks)}
+        subprocess.run([sys.executable, tmp_path / "deploy/health.py", "task"], env=values, check=True)
+        links = [path for path in run.iterdir() if path.is_symlink()]
+        taken += [f"unix/var/run/{link.name}" for link in links]
+        for path in (*links, tmp_path / "was-ready"):
+            path.unlink()
+    caddyfile = (project / "deploy/Caddyfile").read_text(encoding="utf-8")
+    assert sorted(taken) == sorted(re.findall(r"unix/var/run/\S+", caddyfile))
+
+
+def _be_ready(path: Path) -> None:
+    """Answer one request at a socket."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def answer() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nready")
+
+    threading.Thread(target=answer, daemon=True).start()

@@ -4,6 +4,9 @@ It only sends signals; whoever started a worker starts the next one. Each worker
 its pid and the time of its start, and touches it every second from its event loop.
 """
 
+{% if cookiecutter.process_manager == "swarm" -%}
+import fcntl
+{% endif -%}
 import json
 import os
 import re
@@ -20,6 +23,10 @@ from pathlib import Path
 HEARTBEATS = Path(os.environ["HEARTBEAT_DIR"])
 COUNT = int(os.environ["WEB_CONCURRENCY"])
 LIMIT_MB = int(os.environ["MEMORY_LIMIT_MB"])
+{%- if cookiecutter.process_manager == "swarm" %}
+# Whose guard has the lock may ask one of its workers to go: one of all tasks at a time (MEM004).
+TURN = os.open("var/run/turn", os.O_CREAT, 0o600)
+{%- endif %}
 # What reading of a process says that has ended: before the file is open, or after.
 GONE = (FileNotFoundError, ProcessLookupError)
 
@@ -79,6 +86,16 @@ class Worker:
             os.kill(int(self.pid), number)
 
 
+{% if cookiecutter.process_manager == "swarm" -%}
+def is_turn_of_this_task() -> bool:
+    """Take the lock, which is free when the worker that went last has its successor."""
+    with suppress(BlockingIOError):
+        fcntl.flock(TURN, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+{% endif -%}
 def act(workers: list[Worker], wanted: int) -> int:
     """Do what is needed, to one of them; return how many must be there before the next may be asked to go (MEM004)."""
     for worker in workers:
@@ -88,12 +105,17 @@ def act(workers: list[Worker], wanted: int) -> int:
     parents = {worker.parent for worker in workers} - {os.getppid()}  # the server's, not {{ {"supervisor": "Supervisor", "systemd": "systemd"}.get(cookiecutter.process_manager, "this one's") }}
     total = sum(worker.size_mb for worker in workers) + sum(map(memory_mb, parents))
     biggest = max(workers, key=lambda worker: worker.size_mb)
+    all_are_there = len(workers) >= wanted and not any(worker.asked_to_go for worker in workers)
+{%- if cookiecutter.process_manager == "swarm" %}
+    if all_are_there:
+        fcntl.flock(TURN, fcntl.LOCK_UN)
+{%- endif %}
     if biggest.size_mb < GROWN * biggest.new_mb:
         return wanted
     if total > LIMIT_MB:
         # There is a limit, and it bites (MEM002).
         biggest.send(signal.SIGKILL, f"all together hold {total:.0f} MiB, the limit is {LIMIT_MB}")
-    elif biggest.size_mb > SHARE_MB and len(workers) >= wanted and not any(worker.asked_to_go for worker in workers):
+    elif biggest.size_mb > SHARE_MB and all_are_there{% if cookiecutter.process_manager == "swarm" %} and is_turn_of_this_task(){% endif %}:
         biggest.asked_to_go = True
         biggest.send(signal.SIGTERM, f"its share of the limit of {LIMIT_MB} is {SHARE_MB:.0f}")
         return min(COUNT, len(workers))

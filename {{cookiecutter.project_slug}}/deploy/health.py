@@ -20,6 +20,9 @@ from dotenv import dotenv_values
 VALUES = {**dotenv_values(Path(__file__).parent.parent / ".env"), **os.environ}
 ADDRESS = ("127.0.0.1", int(VALUES.get("APP_PORT") or 0))
 {%- else -%}
+{% if cookiecutter.process_manager == "swarm" -%}
+import os
+{% endif -%}
 import socket
 import sys
 from pathlib import Path
@@ -27,6 +30,8 @@ from pathlib import Path
 ADDRESS = Path(__file__).parent.parent / {% if cookiecutter.process_manager in ("compose", "swarm") %}f"var/run/{socket.gethostname()}.sock"{% else %}"var/run/app.sock"{% endif %}
 {%- endif %}
 {%- if cookiecutter.process_manager == "swarm" %}
+# Where deploy/Caddyfile looks for tasks: at numbered sockets, which 1, 2, 3, 4, 6 or 12 tasks share evenly.
+PLACES = range(1, 13)
 # Swarm ends a task that is unhealthy. So with the argument "task" it asks for readiness only until the task was ready
 # for the first time: afterwards a restart mends nothing that patience does not (RST010).
 WAS_READY = Path("/tmp/was-ready")  # noqa: S108
@@ -60,11 +65,12 @@ if not head.startswith("HTTP/1.1 200"):
     sys.exit(f"unhealthy: {body or 'no answer'}")
 {%- if cookiecutter.process_manager == "swarm" %}
 if sys.argv[1:] == ["task"] and not WAS_READY.exists():
-    # From now on the proxy finds this container, and no longer the one of the release before (RST009).
-    link = ADDRESS.with_suffix(".link")
-    link.unlink(missing_ok=True)
-    link.symlink_to(ADDRESS.name)
-    link.replace(ADDRESS.with_name("app.sock"))
+    # From now on the proxy finds this task at its places, and no longer that of the release before (RST009).
+    slot, tasks = int(os.environ["SLOT"]), int(os.environ["REPLICAS"])
+    for place in PLACES[(slot - 1) % tasks :: tasks]:
+        link = ADDRESS.with_suffix(f".{os.getpid()}")
+        link.symlink_to(ADDRESS.name)
+        link.replace(ADDRESS.with_name(f"{place}.sock"))
     WAS_READY.touch()
 {%- endif %}
 sys.stdout.write(f"healthy: {body}\n")

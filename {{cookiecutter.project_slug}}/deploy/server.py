@@ -10,9 +10,6 @@ import os
 import signal
 import socket
 import sys
-{%- if cookiecutter.process_manager == "swarm" %}
-from contextlib import suppress
-{%- endif %}
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
@@ -24,9 +21,9 @@ from uvicorn.config import STARTUP_FAILURE
 from {{ cookiecutter.project_slug }} import logs
 
 {% if cookiecutter.process_manager == "swarm" -%}
-# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one that was
-# healthy. So a new one takes its time to start, and an older one can finish what it has begun. Only who has the volume
-# can open it, and belongs to the group (TLS007).
+# Each task has a socket of its own; deploy/health.py leads the proxy to it, when the task is ready. So a new one takes
+# its time to start, and an older one can finish what it has begun. Only who has the volume can open it, and belongs to
+# the group (TLS007).
 {% else -%}
 # Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
 # one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
@@ -81,28 +78,24 @@ def listen() -> socket.socket:
     return listener
 
 
-{% if cookiecutter.process_manager == "swarm" -%}
-def lead_proxy_here() -> None:
-    """Let the proxy find this container, if it finds no other. Else deploy/health.py does, when this one is healthy."""
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(SOCKET.with_name("app.sock")))
-        return
-{%- else -%}
+{% if cookiecutter.process_manager == "compose" -%}
 def lead_proxy_here() -> None:
     """Let the proxy find this container."""
-{%- endif %}
     link = SOCKET.with_suffix(".link")
     link.unlink(missing_ok=True)
     link.symlink_to(SOCKET.name)
     link.replace(SOCKET.with_name("app.sock"))
 
 
+{% endif -%}
 def main() -> None:
     """Keep as many workers as there should be, until SIGTERM comes."""
     logs.configure(os.environ["LOG_LEVEL"])
     signal.signal(signal.SIGTERM, stop)
     listener = listen()
+{%- if cookiecutter.process_manager == "compose" %}
     lead_proxy_here()
+{%- endif %}
     workers: list[ForkProcess] = []
     try:
         while True:

@@ -154,6 +154,9 @@ def settings(database: Database) -> Settings:
 {%- else %}
         database_url=f"sqlite+aiosqlite:///{database}",
 {%- endif %}
+{%- if cookiecutter.process_manager == "swarm" %}
+        replicas=1,
+{%- endif %}
         web_concurrency=1,
         memory_limit_mb=100,
 {%- if cookiecutter.process_manager == "kubernetes" %}

@@ -29,6 +29,9 @@ GOOD = {
 {%- else %}
     "DATABASE_URL": "sqlite+aiosqlite:///var/data/notes.db",
 {%- endif %}
+{%- if cookiecutter.process_manager == "swarm" %}
+    "REPLICAS": "2",
+{%- endif %}
     "WEB_CONCURRENCY": "2",
     "MEMORY_LIMIT_MB": "512",
 {%- if cookiecutter.process_manager == "kubernetes" %}
@@ -86,6 +89,9 @@ def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         ("HTTPS_PORT", "65536"),
 {%- endif %}
         ("PATH_PREFIX", "/api/"),
+{%- if cookiecutter.process_manager == "swarm" %}
+        ("REPLICAS", "13"),  # more than the proxy's places
+{%- endif %}
         ("WEB_CONCURRENCY", "0"),
 {%- if cookiecutter.database == "postgresql" %}
         ("WEB_CONCURRENCY", "21"),  # more than the connections

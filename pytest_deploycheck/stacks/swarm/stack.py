@@ -61,13 +61,14 @@ class SwarmStack(ComposeStack):
     ADVICE = ADVICE
     containers: Tasks
 
-    def _use(self, engine: Engine, _copy: ProjectCopy) -> None:
+    def _use(self, engine: Engine, copy: ProjectCopy) -> None:
         if not engine.is_manager:
             raise NotVerified(
                 "this machine's engine is no manager of a swarm: docker swarm init --advertise-addr 127.0.0.1 "
                 "(and docker swarm leave --force, when it should be none any more)"
             )
         self._deployments = itertools.count(1)
+        self.starters = copy.run.config.replicas
 
     def _read(self) -> Services:
         """Read the stack file. Values in ``${}`` stay: ``docker stack deploy`` knows them."""

@@ -20,7 +20,7 @@ def create_engine(settings: Settings) -> AsyncEngine:
     """
     return create_async_engine(
         settings.database_url,
-        pool_size=max(1, settings.database_connections // settings.web_concurrency),
+        pool_size=max(1, settings.database_connections // {% if cookiecutter.process_manager == "swarm" %}settings.replicas // {% endif %}settings.web_concurrency),
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,

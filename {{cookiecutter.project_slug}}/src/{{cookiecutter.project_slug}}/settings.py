@@ -54,6 +54,9 @@ class Settings(BaseSettings):
 {%- if cookiecutter.database == "postgresql" %}
     database_connections: int = Field(ge=1, le=10_000)
 {%- endif %}
+{%- if cookiecutter.process_manager == "swarm" %}
+    replicas: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=12)]
+{%- endif %}
     web_concurrency: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=256)]
     memory_limit_mb: int = Field(ge=1)
 {%- if cookiecutter.process_manager == "kubernetes" %}
@@ -93,7 +96,12 @@ class Settings(BaseSettings):
     @field_validator("web_concurrency")
     @classmethod
     def _a_connection_for_each(cls, workers: int, info: ValidationInfo) -> int:
+{%- if cookiecutter.process_manager == "swarm" %}
+        wanted = workers * info.data.get("replicas", 1)
+        if wanted > info.data.get("database_connections", wanted):
+{%- else %}
         if workers > info.data.get("database_connections", workers):
+{%- endif %}
             raise ValueError("each worker needs a connection, and DATABASE_CONNECTIONS is less than that")
         return workers
 {%- else %}
