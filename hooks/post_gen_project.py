@@ -28,13 +28,14 @@ FILES_OF = {
     ("process_manager", "supervisor", "systemd"): ["deploy/reload-proxy", "deploy/enable"],
     ("process_manager", "compose"): ["compose.yaml"],
     ("process_manager", "swarm"): ["deploy/swarm.yaml", "deploy/containers"],
-    # Elsewhere the manager watches over each worker of Uvicorn itself, or a container has only one.
-    ("process_manager", "compose", "swarm"): ["deploy/server.py", "deploy/database-role"],
+    ("process_manager", "compose", "swarm"): ["deploy/database-role"],
     ("database", "postgresql"): ["deploy/database-role"],
     ("process_manager", "compose", "swarm", "kubernetes", "cloud"): [
         ".dockerignore",
         "Dockerfile",
         "deploy/serve",
+        # Elsewhere the manager watches over each worker of Uvicorn itself.
+        "deploy/server.py",
     ],
     ("process_manager", "supervisor", "systemd", "compose", "swarm"): ["deploy/Caddyfile", "deploy/reload"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py", "deploy/systemd/*-app.service"],

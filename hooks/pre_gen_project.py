@@ -101,12 +101,6 @@ def _proxy(value: str, answers: dict) -> str:
     return "" if value == "caddy" or not instead else f"{instead}: leave the first answer, caddy"
 
 
-def _server(value: str, answers: dict) -> str:
-    if value == "gunicorn" or answers["process_manager"] != "cloud":
-        return ""
-    return "not every platform replaces a process that hangs, Gunicorn does: leave the first answer, gunicorn"
-
-
 def _database(value: str, answers: dict) -> str:
     lost = {
         "kubernetes": "each pod would have a file of its own",
@@ -141,7 +135,6 @@ CHECKS = {
     "path_prefix": _prefix,
     "python_version": _python,
     "https_proxy": _proxy,
-    "app_server": _server,
     "database": _database,
     "plugin_requirement": _requirement,
 }

@@ -173,7 +173,9 @@ def check_stop_lets_requests_finish(experiment: Stopped, note: Note) -> None:
     """Stop the app through the manager while it answers a slow request."""
     seen = experiment
     note.measured(slow_request_s=round(seen.slow.end - seen.slow.start, 2), took_s=round(seen.took_s, 2))
-    assert seen.slow.start < seen.at < seen.slow.end, "the slow request was not in flight when the stop began"
+    assert seen.slow.start < seen.heard_at < seen.slow.end, (
+        "the slow request was not in flight when the stop began"
+    )
     assert seen.slow.status == 200, f"the request in flight ended with {seen.slow.status}"
     has_lifespan = experiment.stack.copy.events.named("lifespan.startup.complete")
     missing = seen.before.workers - seen.shut_down if has_lifespan else frozenset()

@@ -65,8 +65,12 @@ def _server_line(files: ProjectFiles, file: str) -> str:
         return ""
     if file.endswith(".py"):
         return next((line for name, call in calls(files.tree(file)) if (line := _of_call(name, call))), "")
-    joined = files.text(file).replace("\\\n", " ").splitlines()
-    return next((line.strip() for line in joined if starts_a_server(line)), "")
+    joined = [line.strip() for line in files.text(file).replace("\\\n", " ").splitlines()]
+    if named := next(filter(starts_a_server, joined), ""):
+        return named
+    # What the script becomes may be a Python file of the project that imports the server.
+    last = next((line for line in reversed(joined) if line.startswith("exec ")), "").removeprefix("exec ")
+    return found if (found := with_imported_server(files, last)) != last else ""
 
 
 def _of_call(name: str, call: ast.Call) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pytest_deploycheck.charts import NOT_UP, RequestChart, around
@@ -17,6 +18,7 @@ from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop
 
 SLOW_REQUEST_S = 1.0
+HEARING_DEADLINE_S = 20.0
 HEALTH_TIMEOUT_S = 20.0
 
 
@@ -28,6 +30,7 @@ class Stopped:
         stack: the stack it happened to.
         steps: what was done.
         at, took_s: when the stop began (``time.monotonic()``), and how long the manager took for it, in seconds.
+        heard_at: when the app was told (``time.monotonic()``).
         slow: the request that was in flight.
         before: the app's processes.
         left: processes of the app that still lived after the stop, wherever they hang in the process tree.
@@ -43,6 +46,7 @@ class Stopped:
     steps: tuple[str, ...]
     at: float
     took_s: float
+    heard_at: float
     slow: Answer
     before: Processes
     left: frozenset[int]
@@ -93,10 +97,18 @@ def stop_and_start(workshop: Workshop) -> Stopped:
     health = {"while it served": ask_health(stack, expected=True)}
     slow_s = SLOW_REQUEST_S + stack.stop_delay_s
     patience_s = slow_s + stack.stop_grace_s + 5
-    slow = InFlight(stack, "hold", f"seconds={slow_s}", timeout_s=patience_s)
+    gate = stack.copy.root.with_suffix(".gate")
+    until = f"&gate={gate}" if stack.hears_late else ""
+    slow = InFlight(stack, "hold", f"seconds={slow_s}{until}", timeout_s=patience_s + HEARING_DEADLINE_S)
     at = time.monotonic()
-    stack.stop_app()
+    with ThreadPoolExecutor(1, thread_name_prefix="stop") as pool:
+        stopping = pool.submit(stack.stop_app)
+        wait_for(lambda: stack.has_heard_of_stop(at) or stopping.done(), bool, deadline_s=HEARING_DEADLINE_S)
+        heard_at = time.monotonic()
+        gate.touch()
+        stopping.result()
     took_s = time.monotonic() - at
+    gate.unlink()
     slow.answer()
     left = wait_for(lambda: stack.copy.pids() - others, lambda pids: not pids, deadline_s=2)
     accepting = stack.upstream.accepts()
@@ -118,13 +130,14 @@ def stop_and_start(workshop: Workshop) -> Stopped:
     return Stopped(
         stack=stack,
         steps=(
-            f"a request that takes {slow_s:.0f} s was in flight",
+            f"a request was in flight that takes {slow_s:.0f} s more when the stop has come",
             f"stop of the app through the manager (took {took_s:.1f} s)",
             "a request while it was down",
             "start of the app through the manager",
         ),
         at=at,
         took_s=took_s,
+        heard_at=heard_at,
         slow=slow.answer(),
         before=before,
         left=frozenset(left),

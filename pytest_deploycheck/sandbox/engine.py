@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,6 +161,13 @@ class Engine:
     def kill(self, container: Container) -> None:
         """SIGKILL all of a container's processes; the engine does not start it again."""
         self._ask("POST", f"/containers/{container.identity}/kill")
+
+    def signalled(self, since: float) -> frozenset[str]:
+        """Return the containers to which the engine has sent a signal since then (``time.time()``)."""
+        filters = quote(json.dumps({"type": ["container"], "event": ["kill"]}))
+        query = f"since={since:.3f}&until={time.time():.3f}&filters={filters}"
+        said = self._send("GET", f"/events?{query}").splitlines()
+        return frozenset(str(json.loads(line)["Actor"]["ID"]) for line in said)
 
     def start(self, container: Container) -> None:
         """Start a container that has ended."""

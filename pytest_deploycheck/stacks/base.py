@@ -38,13 +38,16 @@ class BaseStack:
     Attributes:
         NAME: the manager's name, for the report.
         PROGRAMS_IN_LOG: how many programs print to the copy's log file: as many times the lines tell of each.
-        start_deadline_s, stop_delay_s, starters: see ``Stack``.
+        IN_CONTAINERS: whether no process manager of the machine starts the server, but an image's command.
+        start_deadline_s, stop_delay_s, hears_late, starters: see ``Stack``.
     """
 
     NAME: str
     PROGRAMS_IN_LOG = 3
+    IN_CONTAINERS = False
     start_deadline_s = 45.0
     stop_delay_s = 0.0
+    hears_late = False
     starters = 1
 
     def __init__(
@@ -165,6 +168,11 @@ class BaseStack:
         """Run one of the project's commands where the stack runs, until it ends or for ``timeout_s`` seconds."""
         return self.copy.call(command, {**self.environment, **(extra or {})}, timeout_s=timeout_s)
 
+    def has_heard_of_stop(self, since: float) -> bool:
+        """Tell whether the app has been told to stop since then: by a command that tells it at once."""
+        del since
+        return True
+
     def end(self) -> None:
         """SIGKILL all processes at once."""
         self.copy.run.end(self.copy.tag)
@@ -203,8 +211,10 @@ class BaseStack:
 
     @property
     def server_advice(self) -> Mapping[str, Advice]:
-        """Where failed checks are mended in the files of the server."""
-        found: Mapping[str, Advice] = self.server.ADVICE
+        """Where failed checks are mended in the files of the server, which can be others in a container."""
+        found: Mapping[str, Advice] = (
+            self.server.CONTAINER_ADVICE if self.IN_CONTAINERS else self.server.ADVICE
+        )
         return found
 
     def without_root(self, text: str) -> str:

@@ -38,6 +38,7 @@ class Stack(Protocol):
         start_grace_s: the time that the manager gives the app to come up, in seconds.
         stop_grace_s: the time that the manager gives the app to stop, in seconds.
         stop_delay_s: the time that the manager's command takes before the app hears of its stop, in seconds.
+        hears_late: whether the app hears of its stop some time after the command, and ``has_heard_of_stop`` tells when.
         starters: how many of its parts do the previous steps, each before its own server, such as the pods.
         log_keeper: who writes the app's logs to the disk, if that is no process of the deployment.
         typed: where the start boots a machine: the commands that had to be typed afterwards to start everything.
@@ -56,6 +57,7 @@ class Stack(Protocol):
     start_grace_s: float
     stop_grace_s: float
     stop_delay_s: float
+    hears_late: bool
     starters: int
     log_keeper: str | None
     typed: list[str]
@@ -119,6 +121,9 @@ class Stack(Protocol):
 
     def end(self) -> None:
         """SIGKILL all processes at once, as a power cut does; nothing starts them again."""
+
+    def has_heard_of_stop(self, since: float) -> bool:
+        """Tell whether the app has been told to stop since then (``time.monotonic()``)."""
 
     def stop_app(self) -> None:
         """Stop the app (not the proxy) through the manager; return when the manager says that it is done."""

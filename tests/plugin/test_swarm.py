@@ -24,7 +24,12 @@ RECORDS = [
         "swarm: restart after a failure only", FILE, RESTART, RESTART.replace("any", "on-failure"), "RST003"
     ),
     sabotage(
-        "swarm: the old release goes first", FILE, "order: start-first, f", "order: stop-first, f", "RST009"
+        "swarm: the old release goes first",
+        FILE,
+        "order: start-first, f",
+        "order: stop-first, f",
+        "RST009",
+        answers=(("workers", "1"),),
     ),
     sabotage(
         "swarm: one second to stop",
@@ -42,7 +47,6 @@ RECORDS = [
         "replicas: ${REPLICAS}",
         "replicas: 3",
         "PRE002",
-        "REP001",
     ),
     sabotage(
         "swarm: one worker of Uvicorn more",

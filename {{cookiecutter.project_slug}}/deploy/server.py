@@ -1,6 +1,6 @@
 """Uvicorn: how the app's workers run. Their number is WEB_CONCURRENCY in .env (REP001 REP002).
 
-The first process of the container opens the socket and starts the workers, which serve on it; it imports nothing of the
+The first process of the container opens the {% if cookiecutter.process_manager in ("compose", "swarm") %}socket{% else %}port{% endif %} and starts the workers, which serve on it; it imports nothing of the
 app. One that dies is replaced at once (RST001). One that cannot start ends all, and the engine tries again after a
 pause (RST006), where `uvicorn --workers` would try without one. Who hangs is the business of deploy/guard.py (RST004).
 """
@@ -13,7 +13,9 @@ import sys
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
 from pathlib import Path
+{%- endif %}
 
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
@@ -24,12 +26,14 @@ from {{ cookiecutter.project_slug }} import logs
 # Each task has a socket of its own; deploy/health.py leads the proxy to it, when the task is ready. So a new one takes
 # its time to start, and an older one can finish what it has begun. Only who has the volume can open it, and belongs to
 # the group (TLS007).
-{% else -%}
-# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
-# one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
-{% endif -%}
 SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
 
+{% elif cookiecutter.process_manager == "compose" -%}
+# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
+# one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
+SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
+
+{% endif -%}
 logger = logging.getLogger("server")
 
 
@@ -50,8 +54,13 @@ def serve(listener: socket.socket) -> None:
         root_path=os.environ["PATH_PREFIX"],
         # The app itself takes what the proxy says of the client (TLS005).
         proxy_headers=False,
+{%- if cookiecutter.process_manager == "cloud" %}
+        # After a stop, requests in flight get so long to finish: less than stop_grace_s of the contract (RST008).
+        timeout_graceful_shutdown=8,
+{%- else %}
         # After a stop, requests in flight get so long to finish (RST008).
         timeout_graceful_shutdown=25,
+{%- endif %}
     )
     Server(config).run(sockets=[listener])
 
@@ -69,13 +78,18 @@ def tell(worker: ForkProcess) -> None:
 
 
 def listen() -> socket.socket:
-    """Open the socket: what comes before the first worker is there waits."""
+    """Open the {% if cookiecutter.process_manager in ("compose", "swarm") %}socket{% else %}port{% endif %}: what comes before the first worker is there waits."""
+{%- if cookiecutter.process_manager not in ("compose", "swarm") %}
+    # Inside of the container; who gets here is decided around it (TLS007).
+    return socket.create_server(("0.0.0.0", int(os.environ.get("PORT", "8000"))), backlog=2048)  # noqa: S104
+{%- else %}
     SOCKET.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(SOCKET))
     SOCKET.chmod(0o660)
     listener.listen(2048)
     return listener
+{%- endif %}
 
 
 {% if cookiecutter.process_manager == "compose" -%}
@@ -115,7 +129,9 @@ def main() -> None:
             worker.terminate()
         for worker in workers:
             worker.join()
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
         SOCKET.unlink(missing_ok=True)
+{%- endif %}
 
 
 main()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 from deploycheck_asgi import Request, Scope, repeat_messages, send_json  # type: ignore[import-not-found]
 from deploycheck_mark import MARK, own_pid  # type: ignore[import-not-found]  # it is on sys.path there
-from sitecustomize import record  # type: ignore[import-not-found]  # this module is imported by it
+from sitecustomize import GATE_PATIENCE_S, record  # type: ignore[import-not-found]  # this module is imported by it
 
 Action = Callable[[Request], Awaitable[dict[str, Any]]]
 
@@ -46,8 +47,12 @@ async def echo(request: Request) -> dict[str, Any]:
 
 
 async def hold(request: Request) -> dict[str, Any]:
-    """Answer after ``seconds``, and leave the event loop to others meanwhile."""
+    """Answer after ``seconds``, from when the file ``gate`` is there, and leave the event loop to others meanwhile."""
     record("hold")
+    gate, patience_s = request.query_params.get("gate"), GATE_PATIENCE_S
+    while gate and patience_s > 0 and not os.path.exists(gate):  # noqa: ASYNC240
+        await asyncio.sleep(0.05)
+        patience_s -= 0.05
     await asyncio.sleep(float(request.query_params["seconds"]))
     return {}
 

@@ -25,7 +25,11 @@ ADVICE = {
         "previous_steps, which the platform runs before a release",
     ),
     "RST007": (IMAGE, None, "the exec form of CMD, and `exec` before the server where a script starts it"),
-    "RST008": ("deploy/gunicorn.conf.py", None, "graceful_timeout below stop_grace_s of the contract"),
+    "RST008": (
+        "deploy/cloud/contract.toml",
+        None,
+        "the time that the server gives requests must be less than stop_grace_s",
+    ),
     "TLS003": ("src", None, "the app itself adds Strict-Transport-Security: no proxy of its own does"),
     "TLS005": ("src", None, "ProxyHeadersMiddleware with the platform's networks"),
     "TLS006": ("src", None, "ProxyHeadersMiddleware with the platform's networks only, and never '*'"),

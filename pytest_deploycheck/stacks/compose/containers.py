@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,11 @@ class Containers:
             for one in self.of()
             if (one.identity, one.ended) not in self.before
         )
+
+    def got_signals(self, since: float) -> bool:
+        """Tell whether each running container of the app got a signal since then (``time.monotonic()``)."""
+        told = self.engine.signalled(time.time() - (time.monotonic() - since))
+        return all(one.identity in told for one in self.of(self.app) if one.status == "running")
 
     def health_test(self) -> tuple[str, ...]:
         """Return what the engine asks the app for its health; nothing if it does not ask."""

@@ -57,7 +57,8 @@ class ComposeStack(BaseStack):
     """See the ``Stack`` protocol. A second file beside the project's own moves what only production has."""
 
     NAME = "compose"
-    # docker-compose 1.29 takes a second to start; Swarm hands an order on.
+    IN_CONTAINERS = True
+    # docker-compose 1.29 takes a second to start; Swarm hands an order on. Podman does not say when it has told.
     stop_delay_s = 2.0
     REMOVE = REMOVE
     LABELS = COMPOSE
@@ -84,6 +85,7 @@ class ComposeStack(BaseStack):
         self._database: DatabaseService | None = None
         super().__init__(copy, extra, acme=acme)
         self.log_keeper = "the container engine"
+        self.hears_late = not engine.is_podman
         label, images = f"{self.LABELS.project}={project}", f"deploycheck/{copy.run.folder.name}"
         remove = ("sh", "-c", f"({self.REMOVE}) >/dev/null 2>&1", label, images)
         copy.run.at_the_end("env", f"DOCKER_HOST={engine.address}", *remove)
@@ -342,6 +344,10 @@ class ComposeStack(BaseStack):
             self._engine.remove(one)
         super().end()
 
+    def has_heard_of_stop(self, since: float) -> bool:
+        """Tell whether the engine has sent signals to the app's containers since then."""
+        return self.containers.got_signals(since)
+
     def stop_app(self) -> None:
         """Stop the app's containers."""
         self._compose(f"stop {self.containers.app}", self._extra, timeout_s=self.stop_grace_s + 30)
@@ -360,12 +366,6 @@ class ComposeStack(BaseStack):
             key, text = self.ADVICE[check_id]
             found.append(Advice(self.config.manager_config, self._line(key), text))
         return [*found, *self.part_advice(check_id)]
-
-    @property
-    def server_advice(self) -> Mapping[str, Advice]:
-        """Where failed checks are mended in the files of the server, which can be others in a container."""
-        found: Mapping[str, Advice] = self.server.CONTAINER_ADVICE
-        return found
 
     def _line(self, key: str) -> int | None:
         lines = (self.config.root / self.config.manager_config).read_text(encoding="utf-8").splitlines()

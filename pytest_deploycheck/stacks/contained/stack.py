@@ -47,6 +47,7 @@ class ContainedStack(BaseStack):
         ADVICE: where in the project's files a failed check is usually mended: file, line, text.
     """
 
+    IN_CONTAINERS = True
     ADVICE: Mapping[str, tuple[str, int | None, str]]
 
     def __init__(
@@ -242,7 +243,7 @@ class ContainedStack(BaseStack):
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended; not at the edge, which is a stand-in."""
-        return found_in(check_id, self.ADVICE, self.server.ADVICE, self.database.ADVICE)
+        return found_in(check_id, self.ADVICE, self.server_advice, self.database.ADVICE)
 
 
 def image_command(root: Path) -> ServerCommand:

@@ -89,10 +89,10 @@ class SwarmStack(ComposeStack):
 
     @property
     def start_grace_s(self) -> float:
-        """The time before the swarm ends a task that is not healthy yet, in seconds."""
+        """The time before the swarm ends a task that is not healthy yet, which may live until SIGKILL, in seconds."""
         health = self._services.by_name[self.containers.app].get("healthcheck") or {}
         tries = float(health.get("retries") or 3) * seconds(health.get("interval"), 30)
-        grace_s = seconds(health.get("start_period"), 0) + tries
+        grace_s = seconds(health.get("start_period"), 0) + tries + self.stop_grace_s
         return grace_s if grace_s < LONGEST_GRACE_S else self._start_grace_s
 
     @start_grace_s.setter

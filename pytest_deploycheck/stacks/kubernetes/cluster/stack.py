@@ -60,6 +60,7 @@ class ClusterStack(BaseStack):
     """See the ``Stack`` protocol. What no check changes is made once, by ``prepare``: the namespace, and the line."""
 
     NAME = "kubernetes"
+    IN_CONTAINERS = True
     start_deadline_s = 180.0  # nodes have other work too
 
     def __init__(
@@ -284,4 +285,4 @@ class ClusterStack(BaseStack):
 
     def advice(self, check_id: str) -> list[Advice]:
         """Return where a failed check is usually mended; not at the edge, which is a stand-in."""
-        return found_in(check_id, ADVICE, self.server.ADVICE, self.database.ADVICE)
+        return found_in(check_id, ADVICE, self.server_advice, self.database.ADVICE)
