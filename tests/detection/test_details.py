@@ -226,3 +226,24 @@ def test_a_python_file_is_known_by_the_server_that_it_imports(
     """The server is put in front of the command; FastAPI is none, and a command that names a server needs no help."""
     write(tmp_path, serve_dot_py="from app import app\nfrom uvicorn import Server\n", app_dot_py=APP)
     assert with_imported_server(ProjectFiles(tmp_path), line) == known_by
+
+
+def test_a_script_is_known_by_the_python_file_that_it_becomes(tmp_path: Path) -> None:
+    """It names no server itself, and the server that the file imports names no app."""
+    write(
+        tmp_path,
+        main_dot_py=APP,
+        Dockerfile='FROM python\nWORKDIR /app\nCOPY . .\nCMD ["deploy/serve"]\n',
+        deploy__serve="#!/bin/sh\necho exec\nexec python -P deploy/run_dot_py\n".replace("_dot_", "."),
+        deploy__run_dot_py="import sys\n\nfrom uvicorn import Config, Server\n",
+    )
+    found = detect(tmp_path)
+    assert found.command
+    assert (found.command.line, found.command.server_line) == (
+        "deploy/serve",
+        "uvicorn python -P deploy/run.py",
+    )
+    assert found.command.words
+    assert found.command.words.target is None
+    assert found.app
+    assert found.app.target == "main:app"
