@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pytest_deploycheck.charts import NOT_UP, RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
+from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.probes.events import SHUT_DOWN
 from pytest_deploycheck.probes.http import Answer, is_good, timed
 from pytest_deploycheck.probes.in_flight import InFlight
@@ -101,12 +101,11 @@ def stop_and_start(workshop: Workshop) -> Stopped:
     until = f"&gate={gate}" if stack.hears_late else ""
     slow = InFlight(stack, "hold", f"seconds={slow_s}{until}", timeout_s=patience_s + HEARING_DEADLINE_S)
     at = time.monotonic()
-    with ThreadPoolExecutor(1, thread_name_prefix="stop") as pool:
-        stopping = pool.submit(stack.stop_app)
-        wait_for(lambda: stack.has_heard_of_stop(at) or stopping.done(), bool, deadline_s=HEARING_DEADLINE_S)
-        heard_at = time.monotonic()
-        gate.touch()
-        stopping.result()
+    stopping = LaneThread("stop").submit("stop", stack.stop_app)
+    wait_for(lambda: stack.has_heard_of_stop(at) or stopping.done(), bool, deadline_s=HEARING_DEADLINE_S)
+    heard_at = time.monotonic()
+    gate.touch()
+    stopping.result()
     took_s = time.monotonic() - at
     gate.unlink()
     slow.answer()
