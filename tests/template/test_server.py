@@ -108,6 +108,22 @@ def test_one_worker_has_a_parent_too(tmp_path: Path, server: Path) -> None:
         assert process.poll() is None
 
 
+@pytest.mark.parametrize("manager", ["kubernetes", "cloud"])
+def test_elsewhere_it_listens_at_the_port_that_it_is_given(
+    manager: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pods and platforms have no volume for a socket: it is the port in PORT, at each address of the container."""
+    answers = {"process_manager": manager, "database": "postgresql", "app_server": "uvicorn"}
+    server = bake_into(tmp_path / "projects", **answers) / "deploy/server.py"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("PORT", str(port))
+    with running(server, tmp_path, SERVES):
+        wait_until_it_begins(tmp_path)
+        with socket.create_connection(("127.0.0.1", port), DEADLINE_S):
+            assert not list((tmp_path / "var/run").iterdir())
+
+
 def test_a_project_may_be_called_like_the_file(tmp_path: Path) -> None:
     """No file in deploy/ is imported in the place of the project's package."""
     answers = {"process_manager": "compose", "app_server": "uvicorn", "project_slug": "server"}
