@@ -48,7 +48,6 @@ _INTEGERS = (
     "connections",
     "max_connections",
 )
-_AUTOMATIC = ("workers", "replicas")
 _LISTS_OF_STRINGS = ("secrets", "once", "disposable_database_servers")
 _COMMANDS = ("start", "command", "previous_steps", "reload", "renewal_hook", "enable", "health_check")
 _KEYS = (*_STRINGS, *_INTEGERS, *_LISTS_OF_STRINGS, "ports", "requests", "waivers")
@@ -306,7 +305,7 @@ class _Reader:
         if value is None:
             return None
         text = self._text(key) if isinstance(value, str) else value
-        if key in _AUTOMATIC and text == "auto":
+        if key == "workers" and text == "auto":
             return workers_that_fit()
         try:
             number = int(str(text))

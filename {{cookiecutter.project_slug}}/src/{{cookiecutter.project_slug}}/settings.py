@@ -55,7 +55,7 @@ class Settings(BaseSettings):
     database_connections: int = Field(ge=1, le=10_000)
 {%- endif %}
 {%- if cookiecutter.process_manager == "swarm" %}
-    replicas: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=12)]
+    replicas: int = Field(ge=1, le=12)
 {%- endif %}
     web_concurrency: Annotated[int, BeforeValidator(_number_of_workers), Field(ge=1, le=256)]
     memory_limit_mb: int = Field(ge=1)
