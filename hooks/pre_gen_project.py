@@ -9,6 +9,8 @@ from importlib.util import find_spec
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 WORKER_MB = 70
 SERVER_MB = 40
+# So many tasks of a swarm have one worker each.
+TASKS = 12
 
 # Folders of the project and what it imports: a package of the same name would hide them, or they it.
 # fmt: off
@@ -75,6 +77,8 @@ def _memory(value: str, answers: dict) -> str:
     if not _number(value):
         return "write a whole number of megabytes, such as 512"
     workers = _number(answers["workers"]) if _number(answers["workers"]) in range(1, 257) else 1
+    if workers <= TASKS and answers["process_manager"] == "swarm":
+        workers = 1  # in each task, which has so much memory
     need = WORKER_MB * workers + SERVER_MB
     return (
         ""
