@@ -120,13 +120,16 @@ class Upstream:
     others: tuple[str, ...] = ()
 
     def replicas(self) -> list[Upstream]:
-        """Return an address of each replica: sockets can be links to the same one, and some can lead nowhere."""
+        """Return an address of each replica: sockets can be links to the same one, and some can lead nowhere.
+
+        Where none takes connections, the first is returned: then the request tells.
+        """
         if not self.others:
             return [self]
         found: dict[Path, Upstream] = {}
         for address in (self.address, *self.others):
             found.setdefault(Path(address).resolve(), Upstream(address))
-        return [one for one in found.values() if one.accepts()]
+        return [one for one in found.values() if one.accepts()] or [self]
 
     @property
     def socket(self) -> Path | None:

@@ -80,7 +80,7 @@ def together(scrapes: list[Scrape]) -> Scrape:
             ]
     return Scrape(
         pid=None,
-        status=max((seen.status for seen in scrapes), default=0),
+        status=max(seen.status for seen in scrapes),
         families=families,
         text=" ".join(seen.text for seen in scrapes)[:300],
     )

@@ -53,6 +53,12 @@ def test_one_address_is_one_replica() -> None:
     assert alone.replicas() == [alone]
 
 
+def test_where_nobody_listens_the_request_tells(tmp_path: Path) -> None:
+    """As with one address: it is for the check to say what came of it."""
+    alone = Upstream(str(tmp_path / "1"), (str(tmp_path / "2"),))
+    assert alone.replicas() == [alone]
+
+
 def test_metrics_of_replicas_add_up() -> None:
     """Counters are summed up over all of them, and equal labels do not hide a sample."""
     scrapes = [
