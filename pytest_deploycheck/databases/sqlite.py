@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
@@ -120,15 +120,16 @@ class SQLite:
     @contextmanager
     def away(self, copy: ProjectCopy) -> Iterator[None]:
         """Rename the database's files, as if their volume were gone, and bring them back."""
-        file = self.file(copy)
-        files = [path for suffix in SUFFIXES if (path := file.with_name(file.name + suffix)).exists()]
+        file, moved = self.file(copy), dict[Path, Path]()
         try:
-            for path in files:
-                path.rename(path.with_name("away-" + path.name))
+            for path in (file.with_name(file.name + suffix) for suffix in SUFFIXES):
+                # SQLite removes -wal and -shm whenever the last connection is closed: at this very moment, too.
+                with suppress(FileNotFoundError):
+                    moved[path] = path.rename(path.with_name("away-" + path.name))
             yield
         finally:
-            for path in files:
-                path.with_name("away-" + path.name).replace(path)
+            for path, away in moved.items():
+                away.replace(path)
 
     def arrives_late(self, copy: ProjectCopy) -> tuple[dict[str, str], Callable[[], None]]:
         """Lead the copy to a folder that is not there yet, as if its volume were mounted late.
