@@ -164,6 +164,7 @@ def check_bad_setting_stops_the_start(experiment: BadSettings, note: Note) -> No
     "it is not ready before it is",
     expect="readiness says 200 only while requests work and the schema is at head, else 503",
     fix="let readiness ask the database for its revision, and compare it with the newest of the release",
+    experiment=walk_migrations,
     needs=(Need.READINESS,),
 )
 def check_not_ready_before_it_is(workshop: Workshop, stack: Stack, first_start: Start, note: Note) -> None:

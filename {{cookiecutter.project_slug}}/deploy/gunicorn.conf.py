@@ -3,6 +3,7 @@
 It imports nothing of the app: only the workers do, so those started by a reload (SIGHUP) run the new code.
 """
 
+import gc
 import os
 import signal
 {%- if cookiecutter.process_manager in ("compose", "swarm") %}
@@ -66,8 +67,12 @@ control_socket_disable = True
 
 
 def post_fork(_server: object, _worker: object) -> None:
-    """Keep SIGTERM for later: uvloop loses one that comes while the app is imported, and the stop would take 25 s."""
+    """Keep SIGTERM for later: uvloop loses one that comes while the app is imported, and the stop would take 25 s.
+
+    The garbage collector would look at all that is imported, again and again; main.py lets it begin (RST001).
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    gc.disable()
 
 
 def post_worker_init(worker: ASGIWorker) -> None:

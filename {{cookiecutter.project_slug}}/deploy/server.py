@@ -5,6 +5,7 @@ app. One that dies is replaced at once (RST001). One that cannot start ends all,
 pause (RST006), where `uvicorn --workers` would try without one. Who hangs is the business of deploy/guard.py (RST004).
 """
 
+import gc
 import logging
 import os
 import signal
@@ -40,6 +41,7 @@ logger = logging.getLogger("server")
 def serve(listener: socket.socket) -> None:
     """Be a worker: import the app, and serve it until SIGTERM comes."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.disable()  # it would look at all that is imported, again and again; main.py lets it begin
     try:
         from {{ cookiecutter.project_slug }}.main import app  # noqa: PLC0415
     except BaseException as error:  # noqa: BLE001
