@@ -96,13 +96,16 @@ def _prefix(value: str, answers: dict) -> str:
 
 
 def _proxy(value: str, answers: dict) -> str:
+    manager = answers["process_manager"]
+    if value == "caddy" or (value, manager) == ("traefik", "compose"):
+        return ""
     instead = {
-        "compose": "compose.yaml has a container of Caddy",
-        "swarm": "deploy/swarm.yaml has a service of Caddy",
-        "kubernetes": "the cluster's gateway is the proxy",
-        "cloud": "the platform's edge is the proxy",
-    }.get(answers["process_manager"])
-    return "" if value == "caddy" or not instead else f"{instead}: leave the first answer, caddy"
+        "compose": "compose.yaml has a container of Caddy, or one of Traefik: choose caddy or traefik",
+        "swarm": "deploy/swarm.yaml has a service of Caddy: leave the first answer, caddy",
+        "kubernetes": "the cluster's gateway is the proxy: leave the first answer, caddy",
+        "cloud": "the platform's edge is the proxy: leave the first answer, caddy",
+    }
+    return instead.get(manager, "")
 
 
 def _database(value: str, answers: dict) -> str:

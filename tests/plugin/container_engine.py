@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from images import BASE_IMAGE, CADDY_IMAGE, POSTGRES_IMAGE, make_images, make_postgres_image
+from images import (
+    BASE_IMAGE,
+    CADDY_IMAGE,
+    POSTGRES_IMAGE,
+    TRAEFIK_IMAGE,
+    make_images,
+    make_postgres_image,
+    make_traefik_image,
+)
 
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox import compose_plugin
@@ -22,7 +30,12 @@ from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 PROGRAMS = {"dockerd": "docker.io", "dpkg": "dpkg"}
 START_DEADLINE_S = 60.0
 SWARM_PORTS = (2377, 7946)
-IMAGES = {"BASE_IMAGE": BASE_IMAGE, "CADDY_IMAGE": CADDY_IMAGE, "POSTGRES_IMAGE": POSTGRES_IMAGE}
+IMAGES = {
+    "BASE_IMAGE": BASE_IMAGE,
+    "CADDY_IMAGE": CADDY_IMAGE,
+    "POSTGRES_IMAGE": POSTGRES_IMAGE,
+    "TRAEFIK_IMAGE": TRAEFIK_IMAGE,
+}
 
 
 def missing() -> str | None:
@@ -131,8 +144,10 @@ def use_images(project: Path) -> None:
     make_images(["docker"], project)
     file = project / ".env"
     lines = file.read_text(encoding="utf-8").splitlines()
-    if any(line.startswith("POSTGRES_IMAGE=") for line in lines):
-        make_postgres_image(["docker"])
+    wanted = {line.partition("=")[0] for line in lines}
+    for name, make in (("POSTGRES_IMAGE", make_postgres_image), ("TRAEFIK_IMAGE", make_traefik_image)):
+        if name in wanted:
+            make(["docker"])
     values = [line for line in lines if line.partition("=")[0] not in IMAGES]
-    values += [f"{name}={image}" for name, image in IMAGES.items()]
+    values += [f"{name}={image}" for name, image in IMAGES.items() if name in wanted]
     file.write_text("\n".join(values) + "\n", encoding="utf-8")

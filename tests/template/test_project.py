@@ -42,8 +42,12 @@ pytestmark = pytest.mark.slow
         {"database": "postgresql"},
         {"process_manager": "systemd"},
         {"process_manager": "compose", "database": "postgresql"},
+        {"process_manager": "compose", "https_proxy": "traefik", "app_server": "uvicorn"},
     ],
-    ids=["default", "odd", "traefik", "odd-traefik", "postgresql", "systemd", "compose-postgresql"],
+    ids=[
+        *("default", "odd", "traefik", "odd-traefik", "postgresql", "systemd"),
+        *("compose-postgresql", "compose-traefik-uvicorn"),
+    ],
 )
 def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make one project with the defaults, and one as different as can be."""

@@ -124,6 +124,34 @@ def test_elsewhere_it_listens_at_the_port_that_it_is_given(
             assert not list((tmp_path / "var/run").iterdir())
 
 
+def test_with_traefik_two_of_them_listen_at_the_same_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a release is replaced, two containers serve there; each has a socket of its own for its health check."""
+    answers = {"process_manager": "compose", "https_proxy": "traefik", "app_server": "uvicorn"}
+    server = bake_into(tmp_path / "projects", **answers) / "deploy/server.py"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("APP_PORT", str(port))
+    text = server.read_text(encoding="utf-8")
+    own = "/tmp/app.sock"
+    assert own in text
+    for name in ("one", "two"):  # containers have a /tmp of their own
+        (tmp_path / name).mkdir()
+        (server.parent / f"{name}.py").write_text(text.replace(own, str(tmp_path / name / "app.sock")))
+    with (
+        running(server.with_name("one.py"), tmp_path / "one", SERVES) as first,
+        running(server.with_name("two.py"), tmp_path / "two", SERVES) as second,
+    ):
+        for name, process in (("one", first), ("two", second)):
+            wait_until_it_begins(tmp_path / name)
+            assert process.poll() is None, name
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(str(tmp_path / name / "app.sock"))
+        with socket.create_connection(("127.0.0.1", port), DEADLINE_S):
+            pass
+
+
 def test_a_project_may_be_called_like_the_file(tmp_path: Path) -> None:
     """No file in deploy/ is imported in the place of the project's package."""
     answers = {"process_manager": "compose", "app_server": "uvicorn", "project_slug": "server"}

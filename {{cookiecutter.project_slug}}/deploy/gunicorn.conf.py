@@ -20,6 +20,18 @@ worker_class = "asgi"
 {% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") -%}
 # Inside of the container; who gets here is decided around it (TLS007).
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
+{%- elif cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "traefik" -%}
+# Traefik opens no unix sockets. Only who is on this machine gets here: the world does not go round the proxy (TLS007).
+# While a release is replaced, two containers listen here, and the kernel gives each of them requests (RST009). They are
+# opened here, for with Gunicorn's reuse_port each worker would have a queue of its own, and take it along when it ends.
+port = socket.create_server(("127.0.0.1", int(os.environ["APP_PORT"])), backlog=2048, reuse_port=True)
+# This container's own, for deploy/health.py: at the port, another one may answer.
+SOCKET = Path("/tmp/app.sock")  # noqa: S108
+SOCKET.unlink(missing_ok=True)
+own = socket.socket(socket.AF_UNIX)
+own.bind(str(SOCKET))
+bind = [f"fd://{listener.detach()}" for listener in (port, own)]
+umask = 0o077
 {%- elif cookiecutter.process_manager in ("compose", "swarm") -%}
 {% if cookiecutter.process_manager == "swarm" -%}
 # Each task has a socket of its own; deploy/health.py leads the proxy to it, when the task is ready. So a new one takes
@@ -71,14 +83,14 @@ def post_fork(_server: object, _worker: object) -> None:
 
     The garbage collector would look at all that is imported, again and again; main.py lets it begin (RST001).
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     gc.disable()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 def post_worker_init(worker: ASGIWorker) -> None:
     """Take SIGTERM as soon as the event loop runs (RST007 RST008)."""
     worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
-{%- if cookiecutter.process_manager == "compose" %}
+{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "caddy" %}
 
 
 def when_ready(_server: object) -> None:

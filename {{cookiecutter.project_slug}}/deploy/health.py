@@ -1,6 +1,6 @@
 """Is the app healthy? For monitoring: exit status 0 if so, 1 if not, and a line that says why (RST011).
 
-It asks for readiness at the app's own {% if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
+It asks for readiness at the app's own {% if cookiecutter.process_manager in ("kubernetes", "cloud") or (cookiecutter.https_proxy == "traefik" and cookiecutter.process_manager != "compose") %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
 """
 
 {% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") -%}
@@ -9,7 +9,7 @@ import socket
 import sys
 
 ADDRESS = ("127.0.0.1", int(os.environ.get("PORT") or 8000))
-{%- elif cookiecutter.https_proxy == "traefik" -%}
+{%- elif cookiecutter.https_proxy == "traefik" and cookiecutter.process_manager != "compose" -%}
 import os
 import socket
 import sys
@@ -27,7 +27,12 @@ import socket
 import sys
 from pathlib import Path
 
+{% if cookiecutter.https_proxy == "traefik" -%}
+# Each container has its own; at the port, another one may answer.
+ADDRESS = Path("/tmp/app.sock")  # noqa: S108
+{%- else -%}
 ADDRESS = Path(__file__).parent.parent / {% if cookiecutter.process_manager in ("compose", "swarm") %}f"var/run/{socket.gethostname()}.sock"{% else %}"var/run/app.sock"{% endif %}
+{%- endif %}
 {%- endif %}
 {%- if cookiecutter.process_manager == "swarm" %}
 # Where deploy/Caddyfile looks for tasks: at numbered sockets, which 1, 2, 3, 4, 6 or 12 tasks share evenly.
@@ -45,7 +50,7 @@ PATIENCE_S = 5
 
 def ask() -> str:
     """Return the answer, headers and body."""
-{%- if cookiecutter.https_proxy == "traefik" or cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") %}
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") or (cookiecutter.https_proxy == "traefik" and cookiecutter.process_manager != "compose") %}
     with socket.create_connection(ADDRESS, PATIENCE_S) as connection:
 {%- else %}
     with socket.socket(socket.AF_UNIX) as connection:

@@ -1,6 +1,6 @@
 """Uvicorn: how the app's workers run. Their number is WEB_CONCURRENCY in .env (REP001 REP002).
 
-The first process of the container opens the {% if cookiecutter.process_manager in ("compose", "swarm") %}socket{% else %}port{% endif %} and starts the workers, which serve on it; it imports nothing of the
+The first process of the container opens the {% if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.https_proxy == "caddy" %}socket{% else %}port{% endif %} and starts the workers, which serve on it; it imports nothing of the
 app. One that dies is replaced at once (RST001). One that cannot start ends all, and the engine tries again after a
 pause (RST006), where `uvicorn --workers` would try without one. Who hangs is the business of deploy/guard.py (RST004).
 """
@@ -29,6 +29,10 @@ from {{ cookiecutter.project_slug }} import logs
 # the group (TLS007).
 SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
 
+{% elif cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "traefik" -%}
+# This container's own, for deploy/health.py: at the port, another one may answer.
+SOCKET = Path("/tmp/app.sock")  # noqa: S108
+
 {% elif cookiecutter.process_manager == "compose" -%}
 # Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
 # one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
@@ -38,7 +42,7 @@ SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
 logger = logging.getLogger("server")
 
 
-def serve(listener: socket.socket) -> None:
+def serve(listeners: list[socket.socket]) -> None:
     """Be a worker: import the app, and serve it until SIGTERM comes."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.disable()  # it would look at all that is imported, again and again; main.py lets it begin
@@ -64,7 +68,7 @@ def serve(listener: socket.socket) -> None:
         timeout_graceful_shutdown=25,
 {%- endif %}
     )
-    Server(config).run(sockets=[listener])
+    Server(config).run(sockets=listeners)
 
 
 def stop(*_: object) -> None:
@@ -79,22 +83,29 @@ def tell(worker: ForkProcess) -> None:
     logger.warning("worker %s %s", worker.pid, how)
 
 
-def listen() -> socket.socket:
-    """Open the {% if cookiecutter.process_manager in ("compose", "swarm") %}socket{% else %}port{% endif %}: what comes before the first worker is there waits."""
+def listen() -> list[socket.socket]:
+    """Open the {% if cookiecutter.process_manager not in ("compose", "swarm") %}port{% elif cookiecutter.https_proxy == "traefik" %}port and the socket{% else %}socket{% endif %}: what comes before the first worker is there waits."""
 {%- if cookiecutter.process_manager not in ("compose", "swarm") %}
     # Inside of the container; who gets here is decided around it (TLS007).
-    return socket.create_server(("0.0.0.0", int(os.environ.get("PORT", "8000"))), backlog=2048)  # noqa: S104
+    return [socket.create_server(("0.0.0.0", int(os.environ.get("PORT", "8000"))), backlog=2048)]  # noqa: S104
 {%- else %}
     SOCKET.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(SOCKET))
-    SOCKET.chmod(0o660)
+    SOCKET.chmod({% if cookiecutter.https_proxy == "traefik" %}0o600{% else %}0o660{% endif %})
     listener.listen(2048)
-    return listener
+{%- if cookiecutter.https_proxy == "traefik" %}
+    # Traefik opens no unix sockets. Only who is on this machine gets here: the world does not go round the proxy
+    # (TLS007). While a release is replaced, two containers listen here, and the kernel gives each of them requests (RST009).
+    here = ("127.0.0.1", int(os.environ["APP_PORT"]))
+    return [listener, socket.create_server(here, backlog=2048, reuse_port=True)]
+{%- else %}
+    return [listener]
+{%- endif %}
 {%- endif %}
 
 
-{% if cookiecutter.process_manager == "compose" -%}
+{% if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "caddy" -%}
 def lead_proxy_here() -> None:
     """Let the proxy find this container."""
     link = SOCKET.with_suffix(".link")
@@ -108,8 +119,8 @@ def main() -> None:
     """Keep as many workers as there should be, until SIGTERM comes."""
     logs.configure(os.environ["LOG_LEVEL"])
     signal.signal(signal.SIGTERM, stop)
-    listener = listen()
-{%- if cookiecutter.process_manager == "compose" %}
+    listeners = listen()
+{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "caddy" %}
     lead_proxy_here()
 {%- endif %}
     workers: list[ForkProcess] = []
@@ -121,12 +132,13 @@ def main() -> None:
                     sys.exit(STARTUP_FAILURE)
                 workers.remove(worker)
             while len(workers) < int(os.environ["WEB_CONCURRENCY"]):
-                workers.append(get_context("fork").Process(target=serve, args=(listener,)))
+                workers.append(get_context("fork").Process(target=serve, args=(listeners,)))
                 workers[-1].start()
             wait([worker.sentinel for worker in workers])
     finally:
         # Who comes now is refused, and the proxy tries again; who came before gets an answer (RST008).
-        listener.close()
+        for listener in listeners:
+            listener.close()
         for worker in workers:
             worker.terminate()
         for worker in workers:
