@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,7 +92,10 @@ def test_it_serves_with_volumes_and_users_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
     pytestconfig: pytest.Config,
 ) -> None:
-    """Copies have folders as volumes, and one user for all. As in production, each service can write where it must."""
+    """Copies have folders as volumes, and one user for all. As in production, each service can write where it must.
+
+    There is no sandbox around a release that does not become healthy: ``deploy/reload`` itself takes it back.
+    """
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
     project = copy_of(
@@ -118,9 +123,27 @@ def test_it_serves_with_volumes_and_users_of_its_own(
             every_s=0.5,
         )
         assert health == "healthy", docker("compose", "logs", "--tail=20")
+        _bring_unhealthy_release(project)
+        assert docker("compose", "ps", "--quiet", "app") == app
+        ready = f"curl -skf https://localhost:{os.environ['HTTPS_PORT']}/health/ready"
+        assert all(subprocess.run(shlex.split(ready), check=False).returncode == 0 for _ in range(8))
     finally:
         docker("compose", "down", "--volumes", "--timeout=5")
         ports.close()
+
+
+def _bring_unhealthy_release(project: Path) -> None:
+    """Bring a release that is never ready, and wait until it is taken back."""
+    route, reload = project / "src/notes_api/health.py", project / "deploy/reload"
+    ready = 'return {"status": "ready"}'
+    text = route.read_text(encoding="utf-8")
+    assert ready in text
+    route.write_text(text.replace(ready, "raise RuntimeError"), encoding="utf-8")
+    script = reload.read_text(encoding="utf-8")
+    reload.write_text(script.replace("tries=300", "tries=40"), encoding="utf-8")
+    done = subprocess.run([reload], check=False, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert "does not become healthy" in done.stderr
 
 
 def run(project: Path, record: Sabotage, target: Path) -> Verdict:

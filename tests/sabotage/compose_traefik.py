@@ -8,8 +8,6 @@ from harness import sabotage as plain
 FILE = "compose.yaml"
 GUNICORN = "deploy/gunicorn.conf.py"
 UVICORN = "deploy/server.py"
-ROUTES = "deploy/traefik-routes.yml"
-PATIENCE = "        attempts: 30\n        initialInterval: 100ms\n"
 PREPARED = """    # It puts the values of .env into deploy/traefik.yml first.
     entrypoint: [deploy/prepare-proxy]
     command: [traefik, --configFile=var/run/traefik.yml]
@@ -46,14 +44,6 @@ SABOTAGES = [
         "",
         "RST009",
         server="uvicorn",
-    ),
-    sabotage(
-        "traefik: nobody asks a second time",
-        ROUTES,
-        "middlewares: [headers, body, retry]",
-        "middlewares: [headers, body]",
-        "RST002",
-        "TLS015",
     ),
     sabotage(
         "traefik: its settings as options of its command",
