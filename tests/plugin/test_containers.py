@@ -94,7 +94,7 @@ def test_it_serves_with_volumes_and_users_of_its_own(
 ) -> None:
     """Copies have folders as volumes, and one user for all. As in production, each service can write where it must.
 
-    There is no sandbox around a release that does not become healthy: ``deploy/reload`` itself takes it back.
+    A release that does not become healthy, or is interrupted, ``deploy/reload`` takes back.
     """
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
@@ -123,7 +123,7 @@ def test_it_serves_with_volumes_and_users_of_its_own(
             every_s=0.5,
         )
         assert health == "healthy", docker("compose", "logs", "--tail=20")
-        _bring_unhealthy_release(project)
+        _bring_bad_release(project)
         assert docker("compose", "ps", "--quiet", "app") == app
         ready = f"curl -skf https://localhost:{os.environ['HTTPS_PORT']}/health/ready"
         assert all(subprocess.run(shlex.split(ready), check=False).returncode == 0 for _ in range(8))
@@ -132,8 +132,8 @@ def test_it_serves_with_volumes_and_users_of_its_own(
         ports.close()
 
 
-def _bring_unhealthy_release(project: Path) -> None:
-    """Bring a release that is never ready, and wait until it is taken back."""
+def _bring_bad_release(project: Path) -> None:
+    """Bring a release that is never ready, until it is taken back; and once more, but for an interruption."""
     route, reload = project / "src/notes_api/health.py", project / "deploy/reload"
     ready = 'return {"status": "ready"}'
     text = route.read_text(encoding="utf-8")
@@ -144,6 +144,15 @@ def _bring_unhealthy_release(project: Path) -> None:
     done = subprocess.run([reload], check=False, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert "does not become healthy" in done.stderr
+    interrupted = subprocess.Popen([reload])
+    both = wait_for(
+        lambda: docker("compose", "ps", "--quiet", "app").split(),
+        lambda found: len(found) == 2,
+        deadline_s=60,
+    )
+    assert len(both) == 2
+    interrupted.terminate()
+    assert interrupted.wait(timeout=60) == 1
 
 
 def run(project: Path, record: Sabotage, target: Path) -> Verdict:
