@@ -33,6 +33,7 @@ class Need:
         install: what to do where it is missing.
         is_here: tells whether it is, in a project's environment or in the system.
         only_for: answers to the template's questions; a project with others does not need it.
+        not_for: answers of a project that does not need it, whatever else it answers.
     """
 
     name: str
@@ -40,10 +41,13 @@ class Need:
     install: str
     is_here: Callable[[Path], bool]
     only_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    not_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def concerns(self, answers: Mapping[str, str]) -> bool:
         """Tell whether a project with these answers needs it."""
-        return all(answers.get(question) in wanted for question, wanted in self.only_for.items())
+        return all(answers.get(question) in wanted for question, wanted in self.only_for.items()) and not any(
+            answers.get(question) in spared for question, spared in self.not_for.items()
+        )
 
 
 def _program(*names: str) -> Callable[[Path], bool]:
@@ -97,6 +101,7 @@ def needs() -> list[Need]:
         "haproxy": "apt-get install haproxy",
     }
     certbot = {"https_proxy": ("nginx", "haproxy")}
+    containers = {"process_manager": ("compose", "swarm")}
     return [
         Need(
             name="Linux",
@@ -130,7 +135,7 @@ def needs() -> list[Need]:
             checks="all checks",
             install="https://docs.docker.com/engine/install/",
             is_here=_has_engine,
-            only_for={"process_manager": ("compose", "swarm")},
+            only_for=containers,
         ),
         Need(
             name="kubectl",
@@ -170,6 +175,8 @@ def needs() -> list[Need]:
                 install=install,
                 is_here=_program(proxy),
                 only_for={"https_proxy": (proxy,)},
+                # Its image has it; Caddy is asked for what its file means.
+                not_for=containers if proxy == "traefik" else {},
             )
             for proxy, install in proxies.items()
         ),
@@ -198,6 +205,7 @@ def needs() -> list[Need]:
             checks="BOOT001",
             install="apt-get install systemd",
             is_here=_program("systemctl"),
+            not_for=containers,
         ),
         Need(name="pseudo-terminals", checks="BOOT005", install="mount /dev/pts", is_here=_has_terminals),
         Need(name="git", checks="deploycheck lab", install="apt-get install git", is_here=_program("git")),
