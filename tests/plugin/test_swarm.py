@@ -10,7 +10,7 @@ from pathlib import Path
 import container_engine
 import pytest
 from harness import Sabotage, bake, copy_of, run_deploycheck, sabotage
-from test_containers import ELSEWHERE, UNBROKEN, run
+from test_containers import ELSEWHERE, run
 
 from pytest_deploycheck.sandbox.engine import SWARM, Engine
 
@@ -18,6 +18,8 @@ FILE = "deploy/swarm.yaml"
 RESTART = "restart_policy: {condition: any, delay: 2s}"
 SERVER = "exec gunicorn -c"
 UVICORN = "deploy/server.py"
+# Each answer is seen, not each pair of them.
+UNBROKEN = [("gunicorn", "sqlite"), ("uvicorn", "sqlite"), ("gunicorn", "postgresql")]
 RECORDS = [
     sabotage("swarm: no restart", FILE, RESTART, "restart_policy: {condition: none}", "RST002", "RST003"),
     sabotage(

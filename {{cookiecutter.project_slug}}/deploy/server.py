@@ -96,7 +96,8 @@ def listen() -> list[socket.socket]:
     listener.listen(2048)
 {%- if cookiecutter.https_proxy == "traefik" %}
     # Traefik opens no unix sockets. Only who is on this machine gets here: the world does not go round the proxy
-    # (TLS007). While a release is replaced, two containers listen here, and the kernel gives each of them requests (RST009).
+    # (TLS007). While a release is replaced, two containers listen here, and the kernel gives each of them requests
+    # (RST009).
     here = ("127.0.0.1", int(os.environ["APP_PORT"]))
     return [listener, socket.create_server(here, backlog=2048, reuse_port=True)]
 {%- else %}
