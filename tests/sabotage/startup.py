@@ -106,13 +106,6 @@ SABOTAGES = [
         server="uvicorn",
     ),
     sabotage(
-        "supervisor writes to a closed terminal, silent is only a comment",
-        START,
-        "set -- --silent\n",
-        ":  # --silent\n",
-        "BOOT005",
-    ),
-    sabotage(
         "start script takes supervisor along when the terminal closes",
         START,
         RUN,
@@ -120,6 +113,13 @@ SABOTAGES = [
         "BOOT005",
         server="uvicorn",
         more=(Change(file=START, old=END, new=f'{END.rstrip()} &\ntrap "kill $!; exit 1" HUP\nwait\n'),),
+    ),
+    sabotage(
+        "supervisor writes to a closed terminal, silent is only a comment",
+        START,
+        "set -- --silent\n",
+        ":  # --silent\n",
+        "BOOT005",
     ),
     sabotage("start in a session of its own", START, RUN, RUN.replace("exec", "exec setsid")),
     sabotage(
