@@ -15,7 +15,6 @@ from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch
 from pytest_deploycheck.workshop import Workshop, end
 
-REFUSAL_DEADLINE_S = 15.0
 LOG_LINES = 400
 TAIL_LINES = 4
 MISSING_MODULE = "deploycheck_missing"
@@ -91,7 +90,7 @@ def watch_refusal(workshop: Workshop, stack: Stack, what: str) -> Refusal:
     stack.database.environment(stack.copy)  # who still waits for it refuses nothing yet
     # Where a start that succeeds takes long, one that does not has more time too.
     usual = workshop.gentle.start_so_far
-    deadline_s = max(REFUSAL_DEADLINE_S, 5 * ((usual and usual.ready_s) or 0))
+    deadline_s = max(stack.refusal_deadline_s, 5 * ((usual and usual.ready_s) or 0))
     began = time.monotonic()
     process = stack.start()
     failed = alive = False

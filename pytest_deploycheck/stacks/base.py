@@ -39,13 +39,14 @@ class BaseStack:
         NAME: the manager's name, for the report.
         PROGRAMS_IN_LOG: how many programs print to the copy's log file: as many times the lines tell of each.
         IN_CONTAINERS: whether no process manager of the machine starts the server, but an image's command.
-        start_deadline_s, stop_delay_s, hears_late, starters: see ``Stack``.
+        start_deadline_s, refusal_deadline_s, stop_delay_s, hears_late, starters: see ``Stack``.
     """
 
     NAME: str
     PROGRAMS_IN_LOG = 3
     IN_CONTAINERS = False
     start_deadline_s = 45.0
+    refusal_deadline_s = 15.0
     stop_delay_s = 0.0
     hears_late = False
     starters = 1

@@ -35,6 +35,7 @@ class Stack(Protocol):
         parts: names of ``manager``, ``proxy``, ``server`` and ``database``, for the report.
         database: the database of the copy.
         start_deadline_s: how long to wait until a start serves, in seconds.
+        refusal_deadline_s: how long to wait until a start that should not serve has failed, in seconds.
         start_grace_s: the time that the manager gives the app to come up, in seconds.
         stop_grace_s: the time that the manager gives the app to stop, in seconds.
         stop_delay_s: the time that the manager's command takes before the app hears of its stop, in seconds.
@@ -54,6 +55,7 @@ class Stack(Protocol):
     parts: dict[str, str]
     database: Database
     start_deadline_s: float
+    refusal_deadline_s: float
     start_grace_s: float
     stop_grace_s: float
     stop_delay_s: float

@@ -58,6 +58,8 @@ class ComposeStack(BaseStack):
 
     NAME = "compose"
     IN_CONTAINERS = True
+    # An engine that is busy with other containers may take long to begin with one.
+    refusal_deadline_s = 45.0
     # docker-compose 1.29 takes a second to start; Swarm hands an order on. Podman does not say when it has told.
     stop_delay_s = 2.0
     REMOVE = REMOVE
