@@ -53,9 +53,10 @@ def control_group(name: str) -> Iterator[str]:
     """Make a group for all containers; return its path.
 
     Processes outside of any group compete with each group as a whole: without a weight of its own, all containers
-    together would get no more of a busy machine's CPU than one other process.
+    together would get no more of a busy machine's CPU than one other process. With much more, the checks themselves
+    would wait, and find health slow (RES003).
     """
-    for folder, file, most in (("cpu", "cpu.shares", "4096"), ("", "cpu.weight", "400")):
+    for folder, file, most in (("cpu", "cpu.shares", "2048"), ("", "cpu.weight", "200")):
         group = Path("/sys/fs/cgroup", folder, name)
         if group.parent.joinpath("cgroup.procs").exists():
             group.mkdir()
