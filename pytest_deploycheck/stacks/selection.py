@@ -26,7 +26,7 @@ def stack_for(config: Config) -> Callable[..., Stack]:
     if not config.manager_config:
         return CommandStack
     if has_containers(config):
-        return SwarmStack if is_stack_file(config) else ComposeStack
+        return SwarmStack if describes_swarm(config.manager_config) else ComposeStack
     if is_kustomization(config):
         return kubernetes.stack_for(config)
     if cloud.is_contract(config.manager_config):
@@ -57,11 +57,6 @@ def has_units(config: Config) -> bool:
 def has_containers(config: Config) -> bool:
     """Tell whether containers run the project: it is described by a Compose file, or the stack file of a swarm."""
     return describes_containers(config.manager_config)
-
-
-def is_stack_file(config: Config) -> bool:
-    """Tell whether a swarm runs the project: it is described by a stack file."""
-    return describes_swarm(config.manager_config)
 
 
 def is_kustomization(config: Config) -> bool:
