@@ -105,8 +105,8 @@ def act(workers: list[Worker], wanted: int) -> int:
     parents = {worker.parent for worker in workers} - {os.getppid()}  # the server's, not {{ {"supervisor": "Supervisor", "systemd": "systemd"}.get(cookiecutter.process_manager, "this one's") }}
     total = sum(worker.size_mb for worker in workers) + sum(map(memory_mb, parents))
     biggest = max(workers, key=lambda worker: worker.size_mb)
-{%- if cookiecutter.process_manager == "swarm" %}
     all_are_there = len(workers) >= wanted and not any(worker.asked_to_go for worker in workers)
+{%- if cookiecutter.process_manager == "swarm" %}
     if all_are_there:
         fcntl.flock(TURN, fcntl.LOCK_UN)
 {%- endif %}
@@ -115,11 +115,7 @@ def act(workers: list[Worker], wanted: int) -> int:
     if total > LIMIT_MB:
         # There is a limit, and it bites (MEM002).
         biggest.send(signal.SIGKILL, f"all together hold {total:.0f} MiB, the limit is {LIMIT_MB}")
-{%- if cookiecutter.process_manager == "swarm" %}
-    elif biggest.size_mb > SHARE_MB and all_are_there and is_turn_of_this_task():
-{%- else %}
-    elif biggest.size_mb > SHARE_MB and len(workers) >= wanted and not any(worker.asked_to_go for worker in workers):
-{%- endif %}
+    elif biggest.size_mb > SHARE_MB and all_are_there{% if cookiecutter.process_manager == "swarm" %} and is_turn_of_this_task(){% endif %}:
         biggest.asked_to_go = True
         biggest.send(signal.SIGTERM, f"its share of the limit of {LIMIT_MB} is {SHARE_MB:.0f}")
         return min(COUNT, len(workers))
