@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.probes.cpus import affinity, cpus
-from pytest_deploycheck.probes.http import Answer
 from pytest_deploycheck.probes.line import Line
 from pytest_deploycheck.probes.processes import cpu_seconds
 from pytest_deploycheck.probes.traffic import TimeLine
@@ -22,6 +22,7 @@ from pytest_deploycheck.stacks.protocol import Stack
 
 LINES_PER_WORKER = (6, 8, 8)
 SATURATION_S = 1.0
+LINE_TIMEOUT_S = 30.0
 BUSY_SHARE = 0.4
 CLIENT_LIMIT = 0.8
 
@@ -76,7 +77,7 @@ class Load:
 
 def load(stack: Stack, path: str, *, lines: int, seconds: float, rate: float | None = None) -> Load:
     """Send requests over some connections, one after the other on each: ``rate`` a second, or as many as it can."""
-    connections = [Line(stack.entry) for _ in range(lines)]
+    connections = [stack.entry.line(timeout_s=LINE_TIMEOUT_S) for _ in range(lines)]
     pause_s = lines / rate if rate else 0.0
     answers: list[tuple[Answer, int | None]] = []
     ready, begin, end = threading.Barrier(lines + 1), threading.Event(), threading.Event()
