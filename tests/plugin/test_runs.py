@@ -142,6 +142,30 @@ def is_ours(port: int, tmp: Path) -> bool:
     return b"DEPLOYCHECK_EVENTS=" not in environment or f"DEPLOYCHECK_EVENTS={tmp}/".encode() in environment
 
 
+INTERRUPTED_OPEN = """\
+import os, signal
+real = os.open
+def open_and_interrupt(path, *more, **named):
+    opened = real(path, *more, **named)
+    if str(path).startswith(os.environ["TMPDIR"]):
+        os.open = real
+        os.kill(os.getpid(), signal.SIGINT)
+    return opened
+os.open = open_and_interrupt
+"""
+
+
+def test_interrupt_while_the_temporary_folder_is_tried(
+    project: Path, short_tmp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python tries it with a file, which would stay if the signal came between its opening and its removal."""
+    (tmp_path / "interrupting.py").write_text(INTERRUPTED_OPEN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    output, _ = start(project, short_tmp, "-p", "interrupting").communicate(timeout=PATIENCE_S)
+    assert "KeyboardInterrupt" in output
+    assert not list(short_tmp.iterdir()), output
+
+
 def test_even_sigkill_leaves_nothing(project: Path, short_tmp: Path) -> None:
     """Nobody can clean up after a SIGKILL of itself: the guardian does."""
     run = start(project, short_tmp, "--deploycheck-select=RST001")
