@@ -16,6 +16,7 @@ from pytest_deploycheck.probes.events import SHUT_DOWN
 from pytest_deploycheck.probes.http import is_good, timed
 from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.kernel import GONE
 from pytest_deploycheck.probes.memory import MIB, mib, proportional, shares
 from pytest_deploycheck.probes.processes import Processes, alive, kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
@@ -299,7 +300,7 @@ def _limit_mb(stack: Stack) -> int:
     if limit_mb is None:
         raise NotApplicable("no limit is declared: [tool.deploycheck] memory_limit_mb")
     held_mb = 0.0
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+    with contextlib.suppress(*GONE):
         held_mb = mib(proportional(stack.processes().tree))
     if held_mb > 0.9 * limit_mb:
         raise Blocked(

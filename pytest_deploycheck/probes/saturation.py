@@ -9,14 +9,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-
-import psutil
 
 from pytest_deploycheck.probes.cpus import affinity, cpus
+from pytest_deploycheck.probes.elsewhere import by_place
 from pytest_deploycheck.probes.http import Answer
+from pytest_deploycheck.probes.kernel import GONE, cpu_seconds, idle_seconds, machine, waited_seconds
 from pytest_deploycheck.probes.line import Line
-from pytest_deploycheck.probes.processes import cpu_seconds
 from pytest_deploycheck.probes.traffic import TimeLine
 from pytest_deploycheck.stacks.protocol import Stack
 
@@ -110,7 +108,7 @@ def load(stack: Stack, path: str, *, lines: int, seconds: float, rate: float | N
     meanwhile = [(answer, pid) for answer, pid in answers if answer.end <= ended]
     cpu_s = max(0.0, after.ours_s - before.ours_s)
     # No more can be had than affinity and quota give, nor than the workers can use: each is mostly one thread.
-    usable_s = min(cpus(), float(stack.config.workers)) * (ended - began)
+    usable_s = min(_cpus(stack), float(stack.config.workers)) * (ended - began)
     return Load(
         lines=lines,
         answers=TimeLine(tuple(sorted((answer for answer, _ in meanwhile), key=lambda one: one.start))),
@@ -152,23 +150,24 @@ class _Used:
 def _used(stack: Stack) -> _Used:
     ours = 0.0
     for pid in stack.copy.pids():
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(*GONE):
             ours += cpu_seconds(pid)
-    allowed = set(affinity())
-    idle = sum(
-        times.idle + times.iowait
-        for number, times in enumerate(psutil.cpu_times(percpu=True))
-        if number in allowed
-    )
-    workers = {}
+    workers, machines = {}, dict[str, int]()
     for pid in stack.processes().workers:
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(*GONE):
             workers[pid] = cpu_seconds(pid) + _waited(pid)
+            machines[machine(pid)] = pid
+    idle = sum(idle_seconds(pid, affinity(pid)) for pid in machines.values())
     return _Used(ours_s=ours, idle_s=idle, client_s=cpu_seconds(os.getpid()), workers_s=workers)
+
+
+def _cpus(stack: Stack) -> float:
+    """Return how many CPUs the workers may use: what those of each container may, added up."""
+    return sum(max(cpus(pid) for pid in there) for there in by_place(stack.processes().workers))
 
 
 def _waited(pid: int) -> float:
     """Return how long the main thread of a process has waited for a CPU, in seconds; 0 where the kernel keeps it."""
     with contextlib.suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+        return waited_seconds(pid)
     return 0.0

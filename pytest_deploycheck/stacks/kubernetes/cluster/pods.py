@@ -212,6 +212,21 @@ class Pods:
         agent = self._agent_of(number)
         return agent.command_line(number) if agent else ""
 
+    def place(self, number: int) -> str:
+        """Return its pod, in which one container serves."""
+        agent = self._agent_of(number)
+        return f"{self._namespace}/{agent.pod}" if agent else ""
+
+    def read(self, number: int, path: str) -> str:
+        """Return the text of a file of its container.
+
+        Raises:
+            ProcessLookupError: it is gone.
+        """
+        if agent := self._agent_of(number):
+            return agent.read(number, path)
+        raise ProcessLookupError
+
     def signal(self, number: int, signal: int) -> None:
         """Send it a signal."""
         if agent := self._agent_of(number):
