@@ -104,6 +104,22 @@ class Pods:
         """Tell whether there are so many pods, all of them ready, and no others."""
         return len(self.all) == len(self.staying) == count and all(map(_is_ready, self.staying))
 
+    def are_stopped(self) -> bool:
+        """Tell whether all containers have ended for good: the API lists their pods for a while after that."""
+        return not self.staying and not any(
+            at(status, "state.running") for pod in self.all for status in _statuses(pod)
+        )
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where those listen that are ready, by their pods' names."""
+        found = {
+            str(at(pod, "metadata.name")): str(at(pod, "status.podIP"))
+            for pod in self.staying
+            if _is_ready(pod)
+        }
+        return [address for _, address in sorted(found.items())]
+
     def begin(self) -> None:
         """Forget what has ended up to now: it says nothing of what is started next."""
         self._ended_before = frozenset(self._ends())
