@@ -28,6 +28,12 @@ SEEN = frozenset(
         "RES002",
     }
 )
+# With all CPUs busy, health must be quick in each pod: within half a slow request.
+TIMED = frozenset({"RES003", "RES006"})
+OVER_THE_LINE = (
+    "requests come to the pods through kubectl exec, the API server and kubelet, which wait for busy CPUs too: how "
+    "long they take in a pod then is not seen from here; without --deploycheck-cluster a pod on this machine shows it"
+)
 OF_THE_GATEWAY = (
     "the pod through which requests come stands where the gateway does, and is believed: whether other pods are kept "
     "away, the NetworkPolicy says, and the cluster's network decides"
@@ -38,7 +44,7 @@ KEEPERS_OF_CLUSTER = replace(
     both="the pods' part is seen, the rest is read",
     read_only=KEEPERS.read_only - SEEN,
     seen_in_part=KEEPERS.seen_in_part - SEEN,
-    not_verified={**KEEPERS.not_verified, "TLS006": OF_THE_GATEWAY},
+    not_verified={**KEEPERS.not_verified, **dict.fromkeys(TIMED, OVER_THE_LINE), "TLS006": OF_THE_GATEWAY},
 )
 
 # The first version of Kubernetes 1 in which a probe's own grace is kept by default:

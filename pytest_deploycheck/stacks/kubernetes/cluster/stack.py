@@ -237,6 +237,10 @@ class ClusterStack(BaseStack):
         is_up = self._front is not None and self._front.poll() is None
         return with_descendants({self._front.pid}) if self._front and is_up else frozenset()
 
+    def carriers(self) -> frozenset[int]:
+        """Return this end of the line, and kubectl."""
+        return self._wire.processes()
+
     def is_running(self) -> bool:
         """Tell whether all pods are ready, as kubelet says."""
         return self.pods.are_ready(self.starters)

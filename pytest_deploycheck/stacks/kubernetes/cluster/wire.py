@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pytest_deploycheck.probes.http import Upstream
+from pytest_deploycheck.probes.processes import with_descendants
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.ports import LOOPBACK, listener
 from pytest_deploycheck.sandbox.run import ProjectCopy
@@ -130,6 +131,11 @@ class Wire:
                     self._ways[address] = port, self._begin(port, f"{address}:{number}", "0")
                 found.append(f"{LOOPBACK}:{port}")
         return found
+
+    def processes(self) -> frozenset[int]:
+        """Return the processes at this end of the line to the Service."""
+        is_up = self._process is not None and self._process.poll() is None
+        return with_descendants({self._process.pid}) if self._process and is_up else frozenset()
 
     def _begin(self, port: int, *there: str) -> subprocess.Popen[bytes]:
         """Start both ends of a line; ``there`` are the arguments of the one in the pod."""
