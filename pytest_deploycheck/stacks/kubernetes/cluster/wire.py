@@ -22,7 +22,8 @@ from pytest_deploycheck.stacks.kubernetes.cluster.access import IMAGE_OPTION
 from pytest_deploycheck.stacks.kubernetes.cluster.api import Api, environment
 from pytest_deploycheck.stacks.kubernetes.cluster.inside import line
 from pytest_deploycheck.stacks.kubernetes.cluster.namespace import Namespace
-from pytest_deploycheck.stacks.kubernetes.cluster.pods import NO_IMAGE, why_unscheduled
+from pytest_deploycheck.stacks.kubernetes.cluster.pods import NO_IMAGE
+from pytest_deploycheck.stacks.kubernetes.cluster.states import why_unscheduled
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, Object, at
 from pytest_deploycheck.stacks.protocol import StackError
 
