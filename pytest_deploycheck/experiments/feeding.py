@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from itertools import accumulate
 
 import httpx2
 import psutil
@@ -12,7 +13,7 @@ import psutil
 from pytest_deploycheck.charts import Chart, LineChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable, NotVerified
-from pytest_deploycheck.probes.events import SHUT_DOWN
+from pytest_deploycheck.probes.events import SHUT_DOWN, Events
 from pytest_deploycheck.probes.http import is_good, timed
 from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
@@ -282,11 +283,19 @@ def leak(workshop: Workshop) -> Leaked:
         before=before,
         after=after,
         shut_down=ended & before.workers,
-        fewest=fewest,
+        fewest=min(fewest, _fewest(stack.copy.events, before, since=began)),
         leaking=TimeLine(tuple(answer for line in leaking for answer in line.answers)),
         traffic=traffic.time_line,
         took_s=took_s,
     )
+
+
+def _fewest(events: Events, before: Processes, *, since: float) -> int:
+    """Return how many workers served when fewest did: a request that waits for the next worker lets nobody look."""
+    ups = [(event.t, 1) for event in events.named("worker", since=since) if event.pid not in before.workers]
+    downs = [(event.t, -1) for event in events.named(SHUT_DOWN, since=since)]
+    counts = accumulate((change for _, change in sorted(ups + downs)), initial=len(before.workers))
+    return max(0, min(counts))
 
 
 def _limit_mb(stack: Stack) -> int:

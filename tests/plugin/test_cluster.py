@@ -98,7 +98,7 @@ OBSERVED = [
         "cluster: all pods recycle by the same clock",
         GUARD,
         "biggest.size_mb > SHARE_MB and",
-        "time.time() % 4 < 0.6 and",
+        "time.time() % 5 < 1 and",
         "MEM004",
         touches=("MEM003", "MEM004"),
     ),
@@ -160,7 +160,7 @@ OBSERVED = [
         "cluster: requests wait for one lock",
         NOTES,
         FIND,
-        f"    async with ALONE:\n        await asyncio.sleep(0.05)\n{FIND}",
+        f"    async with ALONE:\n        await asyncio.sleep(0.2)\n{FIND}",
         "RES002",
         touches=("REP003", "RES002"),
         more=(
