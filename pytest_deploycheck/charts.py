@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
-from pytest_deploycheck.probes.http import Answer
+from pytest_deploycheck.probes.answer import Answer
 
 # So many requests of one kind are listed; all that failed or were slow, and of the others as many as there is room for.
 MOST_REQUESTS = 240
@@ -19,7 +19,18 @@ MOST_REQUESTS = 240
 SLOW_TIMES = 5
 SLOW_FLOOR_S = 0.3
 # What is said right where the app is not up, by the proxy or by nobody.
-NOT_UP = (502, 503, 504, "ConnectError", "ConnectTimeout", "ReadError", "ReadTimeout", "RemoteProtocolError")
+NOT_UP = (
+    502,
+    503,
+    504,
+    "ConnectionRefusedError",
+    "ConnectionResetError",
+    "BrokenPipeError",
+    "RemoteDisconnected",
+    "SSLEOFError",
+    "SSLError",
+    "TimeoutError",
+)
 
 Request = tuple[float, float, int | str]
 Point = tuple[float, float]

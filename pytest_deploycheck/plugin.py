@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
+from collections.abc import Generator
+
 import pytest
 
 NODE_ID_PREFIX = "deploycheck::"
@@ -55,6 +59,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="IMAGE",
         help="the image that the pods run there, with your registry's name; by default that of the manifests",
     )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(args: list[str]) -> Generator[None, None, None]:
+    """Let Python find its temporary folder before a Ctrl-C can come between.
+
+    It writes a file there and removes it; pytest's capturing, which begins next, would be the first to ask.
+    """
+    if "--deploycheck" in args and sys.platform == "linux":
+        from pytest_deploycheck.sandbox.signals import held_back
+
+        with held_back():
+            tempfile.gettempdir()
+    return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:

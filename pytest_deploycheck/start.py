@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_deploycheck.charts import NOT_UP, RequestChart, around
 from pytest_deploycheck.outcome import Blocked
-from pytest_deploycheck.probes.http import Answer
+from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.sandbox.ports import holder, listener
 from pytest_deploycheck.sandbox.run import last_error
 from pytest_deploycheck.sandbox.terminal import Terminal

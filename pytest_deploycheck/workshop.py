@@ -12,10 +12,10 @@ from pytest_deploycheck import platforms
 from pytest_deploycheck.check import Check
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.databases import find
-from pytest_deploycheck.experiments import Lane, lane_of
+from pytest_deploycheck.experiments import Lane, comes_last, lane_of
 from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.outcome import Blocked, NotVerified
-from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.ports import PortTaken
@@ -68,10 +68,16 @@ class SteadyStack:
     def adopt(self, start: Start) -> None:
         """Take over a stack that an experiment has started and needs no more; its start is then the first one."""
         with self._lock:
-            if self.current is not None:
-                end(self.current)
+            self.end()
             self.__dict__["_first_start"] = start
             self.current = start.stack
+
+    def end(self) -> None:
+        """End the stack; who asks after that gets a new one."""
+        with self._lock:
+            if self.current is not None:
+                end(self.current)
+                self.current = None
 
     def steady(self) -> Stack:
         """Return the stack, running with all workers; start a new one if it does not come back by itself.
@@ -100,9 +106,7 @@ class SteadyStack:
             self._usual_workers = min(stack.config.workers, len(stack.processes().workers))
 
     def _replace(self) -> None:
-        if self.current is not None:
-            end(self.current)
-            self.current = None
+        self.end()
         stack = self._make()
         start = start_and_watch(stack)
         if not start.served:
@@ -230,7 +234,7 @@ class Workshop:
     def begin(self, checks: list[Check]) -> None:
         """Begin the experiments of the selected checks, so that they are done when the checks ask."""
         _ = self.run
-        experiments = [check.experiment for check in checks if check.experiment]
+        experiments = sorted((check.experiment for check in checks if check.experiment), key=comes_last)
         lanes = {lane_of(experiment) for experiment in experiments}
         shared = {Lane.KILLS: self.for_kills, Lane.STOPS: self.for_stops}
         # These two lanes have the most to do: others begin when their stacks are up, and leave them the CPU until then.

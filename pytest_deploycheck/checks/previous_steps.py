@@ -15,7 +15,7 @@ from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
 from pytest_deploycheck.stacks.protocol import Stack, StackError
 from pytest_deploycheck.start import Start
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 NO_OP_S = 2.0
 
@@ -113,8 +113,7 @@ def check_failed_step_stops_the_start(workshop: Workshop, stack: Stack, note: No
     migrations = workshop.result_of(walk_migrations)
     seen = start_broken_release(workshop, stack, migrations)
     if seen.half_applied or seen.version_before != seen.version_after:
-        end(stack)  # its database is no longer what other checks expect
-        workshop.gentle.current = None
+        workshop.gentle.end()  # its database is no longer what other checks expect
     note.drew(*seen.charts)
     note.did(f"the new release's start: {seen.start.describe().splitlines()[0]}", seen.traffic.summary())
     note.measured(took_s=round(seen.start.took_s, 2), requests=len(seen.traffic.answers))

@@ -19,13 +19,13 @@ from pytest_deploycheck.experiments.reloads import (
 from pytest_deploycheck.experiments.stops import Stopped, stop_and_start
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Note
-from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.processes import describe
 from pytest_deploycheck.probes.traffic import SteadyTraffic
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 LOSS_WINDOW_S = 2.0
 
@@ -236,8 +236,7 @@ def check_alive_and_ready_are_different(workshop: Workshop, stack: Stack, note: 
         readiness.wait_for_good(2, deadline_s=2)
     after = stack.processes()
     if not again:
-        end(stack)  # other checks would ask it in vain
-        workshop.gentle.current = None
+        workshop.gentle.end()  # other checks would ask it in vain
     moments = [(taken, "the database is taken away"), (given, "it is given back")]
     lines = {"liveness": liveness, "readiness": readiness, "reading": reads}
     answers = {name: traffic.time_line.answers for name, traffic in lines.items()}

@@ -16,7 +16,7 @@ from pytest_deploycheck.experiments.starts import (
 )
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note, NotVerified
-from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.processes import command_line
 from pytest_deploycheck.probes.wait import wait_for

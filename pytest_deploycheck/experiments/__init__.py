@@ -24,14 +24,19 @@ class Lane(enum.Enum):
     ALONE = "without any stack"
 
 
-def lane(where: Lane) -> Callable[[F], F]:
-    """Say where an experiment runs."""
+def lane(where: Lane, *, ends_stack: bool = False) -> Callable[[F], F]:
+    """Say where an experiment runs; one that ``ends_stack`` leaves none, and comes last in its lane."""
 
     def mark(function: F) -> F:
-        function.lane = where  # type: ignore[attr-defined]
+        function.lane, function.ends_stack = where, ends_stack  # type: ignore[attr-defined]
         return function
 
     return mark
+
+
+def comes_last(experiment: Callable[..., object]) -> bool:
+    """Tell whether no other experiment finds its lane's stack after this one."""
+    return bool(getattr(experiment, "ends_stack", False))
 
 
 def lane_of(experiment: Callable[..., object]) -> Lane:

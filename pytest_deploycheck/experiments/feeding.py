@@ -7,17 +7,17 @@ import time
 from dataclasses import dataclass
 from itertools import accumulate
 
-import httpx2
 import psutil
 
 from pytest_deploycheck.charts import Chart, LineChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable, NotVerified
+from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.probes.events import SHUT_DOWN, Events
-from pytest_deploycheck.probes.http import is_good, timed
 from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.kernel import GONE
+from pytest_deploycheck.probes.line import Line
 from pytest_deploycheck.probes.memory import MIB, mib, proportional, shares
 from pytest_deploycheck.probes.processes import Processes, alive, kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
@@ -239,7 +239,7 @@ def leak(workshop: Workshop) -> Leaked:
     def peak_mb() -> float:
         return max(sum(sizes.values()) for _, sizes in held)
 
-    def leak_some(client: httpx2.Client) -> bool:
+    def leak_some(line: Line) -> bool:
         """Leak if all workers are there; tell whether it is enough."""
         nonlocal fewest
         now = look()
@@ -249,18 +249,18 @@ def leak(workshop: Workshop) -> Leaked:
             return True
         if len(serving) >= len(before.workers):
             path = f"{MARK}leak?mb={each_mb}"
-            leaking.append(TimeLine(tuple(timed(stack.entry, client, path) for _ in range(LEAKS_AT_ONCE))))
+            leaking.append(TimeLine(tuple(line.get(path) for _ in range(LEAKS_AT_ONCE))))
         return False
 
     patience_s = workshop.for_leaks.patience_s
     with (
         # Where one worker is all there is, a request waits for the next one.
         SteadyTraffic(stack.entry, stack.config.requests.read, timeout_s=patience_s) as traffic,
-        stack.entry.client() as client,
+        contextlib.closing(stack.entry.line()) as line,
     ):
         traffic.wait_for_good(10)
         deadline_s = max(LEAK_DEADLINE_S, LEAK_RECOVERIES * patience_s)
-        wait_for(lambda: leak_some(client), bool, deadline_s=deadline_s, every_s=LEAK_EVERY_S)
+        wait_for(lambda: leak_some(line), bool, deadline_s=deadline_s, every_s=LEAK_EVERY_S)
         after = wait_for(
             look,
             lambda now: len(now.workers - shut_down()) >= len(before.workers),

@@ -51,7 +51,7 @@ class Hung:
         return [chart] if bars else []
 
 
-@lane(Lane.LATE)
+@lane(Lane.LATE, ends_stack=True)
 def hang_workers(workshop: Workshop) -> Hung:
     """Block the event loop of one worker, send SIGSTOP to another, and wait; with one worker one after the other.
 

@@ -14,7 +14,7 @@ from pytest_deploycheck.charts import RequestChart
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import NotVerified
-from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
@@ -90,8 +90,7 @@ def cut_power(workshop: Workshop) -> PowerCut:
     kept = stack.entry.status(written) if written and start.served else None
     hangup = _close(start, terminal) if terminal and start.served else None
     if not start.served or (hangup and not (hangup.serves and hangup.running)):
-        end(stack)
-        workshop.for_stops.current = None
+        workshop.for_stops.end()
     return PowerCut(
         stack=stack,
         steps=(f"SIGKILL to all {count} processes at once, the manager's too", "the start command again"),

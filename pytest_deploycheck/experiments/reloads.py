@@ -13,7 +13,7 @@ from pytest_deploycheck.outcome import NotApplicable
 from pytest_deploycheck.probes.processes import Processes, kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
-from pytest_deploycheck.sandbox.app_module import broken_release, module_name, release
+from pytest_deploycheck.sandbox.app_module import break_release, module_name, release
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop
@@ -166,9 +166,9 @@ class CrashLoop:
         ]
 
 
-@lane(Lane.KILLS)
+@lane(Lane.KILLS, ends_stack=True)
 def bring_broken_release(workshop: Workshop) -> CrashLoop:
-    """Let the app's module fail at import, kill the server, and watch how often it is started; then mend it."""
+    """Let the app's module fail at import, kill the server, and watch how often it is started."""
     stack = workshop.for_kills.steady()
     began = last_look = time.monotonic()
     there, ends = frozenset[int](), list[float]()
@@ -189,7 +189,8 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
         longest_s, gave_up = seen
         return gave_up or longest_s >= LONG_PAUSE_S or len(crashes()) > MOST_CRASHES * stack.config.workers
 
-    with broken_release(stack.copy):
+    try:
+        break_release(stack.copy)
         stack.bring_release()
         ends += [time.monotonic()] * stack.config.replicas  # to bring it may take some time
         kill(stack.processes().servers)
@@ -200,8 +201,8 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
             every_s=0.2,
         )
         took_s, state = time.monotonic() - began, stack.state()
-        stack.stop_app()
-    stack.start_app()
+    finally:
+        workshop.for_kills.end()
     return CrashLoop(
         stack=stack,
         steps=(f"a module {module_name(stack.copy)} that cannot be imported", "SIGKILL to the server"),

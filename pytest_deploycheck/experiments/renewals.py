@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import httpx2
-
 from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable
-from pytest_deploycheck.probes.http import Answer, timed
+from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.probes.in_flight import InFlight
+from pytest_deploycheck.probes.line import Line
 from pytest_deploycheck.probes.tls import served_certificate
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
@@ -65,11 +64,11 @@ class PatientTraffic(SteadyTraffic):
     A server may close an idle connection at the very moment at which the client sends: RFC 9112 section 9.3.1.
     """
 
-    def _send(self, client: httpx2.Client) -> None:
+    def _send(self, line: Line) -> None:
         assert isinstance(self.path, str)
-        answer = timed(self.entry, client, self.path)
+        answer = line.get(self.path)
         if isinstance(answer.status, str):
-            again = timed(self.entry, client, self.path)
+            again = line.get(self.path)
             answer = Answer(answer.start, again.end, again.status)
         self._answers.append(answer)
 

@@ -6,13 +6,14 @@ pass on to the app, leave room for others. The latter is short, and on a stack t
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
 from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked
-from pytest_deploycheck.probes.http import Answer, timed
+from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.repeat import Repeated
 from pytest_deploycheck.probes.slow import SlowCrowd, manners
@@ -126,5 +127,5 @@ def send_bodies(workshop: Workshop) -> AmongBodies:
 
 
 def _visit(stack: Stack, path: str, answers: list[Answer]) -> None:
-    with stack.entry.client() as client:
-        answers.append(timed(stack.entry, client, path))
+    with closing(stack.entry.line()) as line:
+        answers.append(line.get(path))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pytest_deploycheck.experiments import Lane, lane
-from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.sandbox.env_file import set_value
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch

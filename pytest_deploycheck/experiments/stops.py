@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 
 from pytest_deploycheck.charts import NOT_UP, RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.lanes import LaneThread
+from pytest_deploycheck.probes.answer import Answer, is_good
 from pytest_deploycheck.probes.events import SHUT_DOWN
-from pytest_deploycheck.probes.http import Answer, is_good, timed
 from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.processes import Processes
 from pytest_deploycheck.probes.wait import wait_for
@@ -111,8 +112,8 @@ def stop_and_start(workshop: Workshop) -> Stopped:
     slow.answer()
     left = wait_for(lambda: stack.copy.pids() - others, lambda pids: not pids, deadline_s=2)
     accepting = stack.upstream.accepts()
-    with stack.entry.client() as client:
-        while_down = timed(stack.entry, client, stack.config.requests.live)
+    with closing(stack.entry.line()) as line:
+        while_down = line.get(stack.config.requests.live)
     health["while the app was stopped"] = ask_health(stack, expected=False)
     start = time.monotonic()
     stack.start_app()

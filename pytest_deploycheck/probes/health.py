@@ -13,9 +13,9 @@ from types import TracebackType
 import httpx2
 
 from pytest_deploycheck.charts import RequestChart, around
-from pytest_deploycheck.probes.http import Answer, Entry
+from pytest_deploycheck.probes.answer import Answer
+from pytest_deploycheck.probes.http import Entry
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
-from pytest_deploycheck.probes.line import Line
 from pytest_deploycheck.probes.repeat import Repeated
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.stacks.protocol import Stack
@@ -186,7 +186,7 @@ def health_under_load(stack: Stack, path: str, *, count: int, timeout_s: float) 
 
 
 def _once(entry: Entry, path: str, timeout_s: float) -> Answer:
-    with contextlib.closing(Line(entry, timeout_s=timeout_s)) as line:
+    with contextlib.closing(entry.line(timeout_s=timeout_s)) as line:
         with contextlib.suppress(OSError):  # then the request tells
             line.connect()
         return line.get(path)
@@ -194,7 +194,7 @@ def _once(entry: Entry, path: str, timeout_s: float) -> Answer:
 
 def volley(entry: Entry, path: str, *, count: int, timeout_s: float) -> TimeLine:
     """Send requests in the same moment, each over a connection of its own that was opened before."""
-    lines = [Line(entry, timeout_s=timeout_s) for _ in range(count)]
+    lines = [entry.line(timeout_s=timeout_s) for _ in range(count)]
     with contextlib.ExitStack() as opened, ThreadPoolExecutor(count, thread_name_prefix="volley") as pool:
         for line in lines:
             opened.callback(line.close)

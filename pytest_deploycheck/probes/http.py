@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import socket
-import ssl
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,30 +14,8 @@ import httpx2
 
 from pytest_deploycheck.probes import unix
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.line import TIMEOUT_S, Line, any_certificate
 from pytest_deploycheck.sandbox.ports import LOOPBACK
-
-TIMEOUT_S = 10.0
-
-
-class SharedContext(ssl.SSLContext):
-    """A TLS context that many threads use at once, for HTTP/1.1.
-
-    httpcore sets the same protocols before each connection. Python copies them without its lock for another thread's
-    connection at that moment, whose handshake is then garbage: about one in 100,000, and the proxy refuses it.
-    """
-
-    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
-        """Do nothing: they are set once, by ``any_certificate``."""
-
-
-@functools.cache
-def any_certificate() -> ssl.SSLContext:
-    """Return a TLS context that accepts each certificate: whether it is the right one is what TLS002 is for."""
-    context = SharedContext(ssl.PROTOCOL_TLS_CLIENT)
-    ssl.SSLContext.set_alpn_protocols(context, ["http/1.1"])
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +64,20 @@ class Entry:
         """GET over a new connection; see ``request``."""
         return self.request("GET", path, **more)
 
-    def status(self, path: str, **more: Any) -> int | str:
-        """Return the status of a GET, or the name of the error if there was no answer."""
-        try:
-            return self.get(path, **more).status_code
-        except httpx2.TransportError as error:
-            return type(error).__name__
+    def line(self, *, timeout_s: float = TIMEOUT_S) -> Line:
+        """Return a connection that many requests can be sent over, not open yet; it costs less than a client."""
+        return Line(
+            self.https_port,
+            self.prefix,
+            {"Host": self.domain, **self.headers},
+            tls_name=self.domain if self.has_tls else None,
+            timeout_s=timeout_s,
+        )
+
+    def status(self, path: str, *, timeout_s: float = TIMEOUT_S) -> int | str:
+        """Return the status of a GET over a new connection, or the name of the error if there was no answer."""
+        with closing(self.line(timeout_s=timeout_s)) as line:
+            return line.get(path).status
 
     def path_of(self, url: str) -> str:
         """Return the path and query of a URL of the app, without the prefix."""
@@ -154,32 +138,3 @@ class Upstream:
         """GET straight at the app, not through the proxy."""
         with self.client(source=source) as client:
             return client.get(path, **more)
-
-
-def is_good(status: int | str | None) -> bool:
-    """Tell whether a status is 2xx: health may be answered without words, by 204."""
-    return isinstance(status, int) and 200 <= status < 300
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One timed request: ``status`` is the name of the error where there was no answer; times in seconds."""
-
-    start: float
-    end: float
-    status: int | str
-
-    @property
-    def ok(self) -> bool:
-        """Whether it was answered with 2xx."""
-        return is_good(self.status)
-
-
-def timed(entry: Entry, client: httpx2.Client, path: str, *, method: str = "GET") -> Answer:
-    """Send one request over ``client`` and time it."""
-    start = time.monotonic()
-    try:
-        status: int | str = client.request(**entry.arguments(method, path)).status_code
-    except httpx2.TransportError as error:
-        status = type(error).__name__
-    return Answer(start, time.monotonic(), status)

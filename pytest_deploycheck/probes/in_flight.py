@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import closing
 
+from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.probes.events import Event
-from pytest_deploycheck.probes.http import TIMEOUT_S, Answer, timed
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.line import TIMEOUT_S
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
 
@@ -48,8 +50,8 @@ class InFlight:
         wait_for(self.events, bool, deadline_s=begin_deadline_s, every_s=0.05)
 
     def _send(self) -> None:
-        with self.stack.entry.client(timeout_s=self._timeout_s) as client:
-            self._answers.append(timed(self.stack.entry, client, self._path, method=self._method))
+        with closing(self.stack.entry.line(timeout_s=self._timeout_s)) as line:
+            self._answers.append(line.send_to(self._method, self._path))
 
     def events(self, outcome: str = "") -> list[Event]:
         """Return the action's events since it was sent; those of an ``outcome`` are named ``action.outcome``."""

@@ -10,9 +10,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.probes.cpus import affinity, cpus
 from pytest_deploycheck.probes.elsewhere import by_place
-from pytest_deploycheck.probes.http import Answer
 from pytest_deploycheck.probes.kernel import GONE, cpu_seconds, idle_seconds, machine, waited_seconds
 from pytest_deploycheck.probes.line import Line
 from pytest_deploycheck.probes.traffic import TimeLine
@@ -22,6 +22,7 @@ LINES_PER_WORKER = (6, 8, 8)
 # Where the way to the app takes most of the time, so many more are needed to keep it busy.
 MORE_LINES_PER_WORKER = (16, 32, 64)
 SATURATION_S = 1.0
+LINE_TIMEOUT_S = 30.0
 BUSY_SHARE = 0.4
 CLIENT_LIMIT = 0.8
 # Twice the requests in flight give so many times the answers, unless the app is what they wait for.
@@ -78,7 +79,7 @@ class Load:
 
 def load(stack: Stack, path: str, *, lines: int, seconds: float, rate: float | None = None) -> Load:
     """Send requests over some connections, one after the other on each: ``rate`` a second, or as many as it can."""
-    connections = [Line(stack.entry) for _ in range(lines)]
+    connections = [stack.entry.line(timeout_s=LINE_TIMEOUT_S) for _ in range(lines)]
     pause_s = lines / rate if rate else 0.0
     answers: list[tuple[Answer, int | None]] = []
     ready, begin, end = threading.Barrier(lines + 1), threading.Event(), threading.Event()

@@ -6,13 +6,14 @@ import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 
-import httpx2
-
-from pytest_deploycheck.probes.http import TIMEOUT_S, Answer, Entry, timed
+from pytest_deploycheck.probes.answer import Answer
+from pytest_deploycheck.probes.http import Entry
+from pytest_deploycheck.probes.line import TIMEOUT_S, Line
 from pytest_deploycheck.probes.repeat import Repeated
 from pytest_deploycheck.probes.wait import wait_for
 
@@ -65,19 +66,18 @@ class SteadyTraffic(Repeated):
         self.path = path
         self.clients = clients
         self._answers: list[Answer] = []
-        self._connections = [entry.client(timeout_s=timeout_s) for _ in range(clients)]
-        super().__init__([partial(self._send, client) for client in self._connections], pause_s=pause_s)
+        self._lines = [entry.line(timeout_s=timeout_s) for _ in range(clients)]
+        super().__init__([partial(self._send, line) for line in self._lines], pause_s=pause_s)
 
-    def _send(self, client: httpx2.Client) -> None:
-        path = self.path if isinstance(self.path, str) else self.path()
-        self._answers.append(timed(self.entry, client, path))
+    def _send(self, line: Line) -> None:
+        self._answers.append(line.get(self.path if isinstance(self.path, str) else self.path()))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         super().__exit__(kind, error, trace)
-        for client in self._connections:
-            client.close()
+        for line in self._lines:
+            line.close()
 
     @property
     def time_line(self) -> TimeLine:
@@ -105,8 +105,8 @@ def at_once(entry: Entry, path: str, *, count: int, timeout_s: float = 30.0) -> 
     """Send ``count`` requests at the same time, each over a connection of its own."""
 
     def one(_: int) -> Answer:
-        with entry.client(timeout_s=timeout_s) as client:
-            return timed(entry, client, path)
+        with closing(entry.line(timeout_s=timeout_s)) as line:
+            return line.get(path)
 
     with ThreadPoolExecutor(count, thread_name_prefix="at-once") as pool:
         return TimeLine(tuple(pool.map(one, range(count))))

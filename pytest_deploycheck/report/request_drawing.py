@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pytest_deploycheck.charts import Request, RequestChart
-from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.report.legend import key, legend
 from pytest_deploycheck.report.markup import Markup, element, joined
 from pytest_deploycheck.report.plot import Plot, Scale, number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_deploycheck.outcome import NotVerified
@@ -51,13 +49,6 @@ def release(copy: ProjectCopy, number: int) -> None:
         file.write(f"\ndeploycheck_release = {number}\n")
 
 
-@contextmanager
-def broken_release(copy: ProjectCopy) -> Iterator[None]:
-    """Let the import of the app's module fail at once for the length of a ``with`` block."""
-    file = module_file(copy)
-    text = file.read_text(encoding="utf-8")
-    try:
-        file.write_text(BROKEN, encoding="utf-8")
-        yield
-    finally:
-        file.write_text(text, encoding="utf-8")
+def break_release(copy: ProjectCopy) -> None:
+    """Let the import of the app's module fail at once."""
+    module_file(copy).write_text(BROKEN, encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness import PROGRAMS_OF
 
-from pytest_deploycheck.probes.http import is_good
+from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.probes.tls import trusted_certificate
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.reader import load

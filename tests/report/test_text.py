@@ -15,7 +15,7 @@ from hostile import with_texts
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.charts import MOST_REQUESTS, around
 from pytest_deploycheck.outcome import Evidence, Result, Status
-from pytest_deploycheck.probes.http import Answer
+from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.report import github
 from pytest_deploycheck.report.baseline import Baseline, load_baseline
 from pytest_deploycheck.report.document import Report
