@@ -14,6 +14,7 @@ from pytest_deploycheck.experiments.replicas import Rescaled, one_more_worker
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotApplicable, Note
 from pytest_deploycheck.probes.cpus import cpus
+from pytest_deploycheck.probes.elsewhere import by_place
 from pytest_deploycheck.probes.http import Entry
 from pytest_deploycheck.probes.repeat import Repeated
 from pytest_deploycheck.probes.saturation import Load, load
@@ -170,13 +171,12 @@ def check_one_off_work_is_done_once(stack: Stack, first_start: Start, note: Note
 )
 def check_worker_count_fits_the_machine(stack: Stack, note: Note) -> None:
     """Ask the kernel how many CPUs the workers may use, and count the workers."""
-    workers = stack.processes().workers
-    usable = min(cpus(pid) for pid in workers)
+    # Each container elsewhere has its own CPUs: the one counts that has fewest for its workers.
+    places = [(len(pids), min(map(cpus, pids))) for pids in by_place(stack.processes().workers)]
+    workers, usable = max(places, key=lambda place: place[0] / place[1], default=(0, 1.0))
     most = int(2 * usable + 1)
-    note.measured(workers=len(workers), cpus=usable, most=most)
-    assert 1 <= len(workers) <= most, (
-        f"{len(workers)} workers share {usable:g} CPUs; 2 x CPUs + 1 would be {most}"
-    )
+    note.measured(workers=workers, cpus=usable, most=most)
+    assert 1 <= workers <= most, f"{workers} workers share {usable:g} CPUs; 2 x CPUs + 1 would be {most}"
 
 
 @check(

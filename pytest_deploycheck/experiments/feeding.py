@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from itertools import accumulate
 
 import psutil
 
@@ -12,9 +13,10 @@ from pytest_deploycheck.charts import Chart, LineChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable, NotVerified
 from pytest_deploycheck.probes.answer import is_good
-from pytest_deploycheck.probes.events import SHUT_DOWN
+from pytest_deploycheck.probes.events import SHUT_DOWN, Events
 from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
+from pytest_deploycheck.probes.kernel import GONE
 from pytest_deploycheck.probes.line import Line
 from pytest_deploycheck.probes.memory import MIB, mib, proportional, shares
 from pytest_deploycheck.probes.processes import Processes, alive, kill
@@ -281,11 +283,19 @@ def leak(workshop: Workshop) -> Leaked:
         before=before,
         after=after,
         shut_down=ended & before.workers,
-        fewest=fewest,
+        fewest=min(fewest, _fewest(stack.copy.events, before, since=began)),
         leaking=TimeLine(tuple(answer for line in leaking for answer in line.answers)),
         traffic=traffic.time_line,
         took_s=took_s,
     )
+
+
+def _fewest(events: Events, before: Processes, *, since: float) -> int:
+    """Return how many workers served when fewest did: a request that waits for the next worker lets nobody look."""
+    ups = [(event.t, 1) for event in events.named("worker", since=since) if event.pid not in before.workers]
+    downs = [(event.t, -1) for event in events.named(SHUT_DOWN, since=since)]
+    counts = accumulate((change for _, change in sorted(ups + downs)), initial=len(before.workers))
+    return max(0, min(counts))
 
 
 def _limit_mb(stack: Stack) -> int:
@@ -299,7 +309,7 @@ def _limit_mb(stack: Stack) -> int:
     if limit_mb is None:
         raise NotApplicable("no limit is declared: [tool.deploycheck] memory_limit_mb")
     held_mb = 0.0
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+    with contextlib.suppress(*GONE):
         held_mb = mib(proportional(stack.processes().tree))
     if held_mb > 0.9 * limit_mb:
         raise Blocked(

@@ -5,28 +5,32 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
+from pytest_deploycheck.probes import kernel
 
 CGROUPS = Path("/sys/fs/cgroup")
 GROUPS = "/proc/{pid}/cgroup"
+ONLINE = "/sys/devices/system/cpu/online"
 
 
 def cpus(pid: int | None = None) -> float:
     """Return how many CPUs a process may use; a quota may give a part of one. This process by default.
 
     Raises:
-        psutil.Error: the process is gone.
+        FileNotFoundError, ProcessLookupError: the process is gone.
     """
     return min([float(len(affinity(pid))), *_quotas(pid or os.getpid())])
 
 
-def affinity(pid: int | None = None) -> list[int]:
+def affinity(pid: int | None = None) -> set[int]:
     """Return the numbers of the CPUs on which a process may run."""
-    found: list[int] = psutil.Process(pid).cpu_affinity()
-    return found
+    pid = pid or os.getpid()
+    allowed = re.search(r"^Cpus_allowed_list:\s*(\S+)", kernel.read(pid, "/proc/{pid}/status"), re.MULTILINE)
+    # Those too that the machine might have, and has not.
+    return _numbers(allowed[1] if allowed else "0") & _numbers(kernel.read(pid, ONLINE))
 
 
 def workers_that_fit(pid: int | None = None) -> int:
@@ -39,21 +43,30 @@ def _quotas(pid: int) -> Iterator[float]:
 
     A container sees its own group as the root, so the groups above the path that the kernel names are asked too.
     """
-    for line in Path(GROUPS.format(pid=pid)).read_text(encoding="utf-8").splitlines():
+    for line in kernel.read(pid, GROUPS).splitlines():
         _, controllers, path = line.split(":", 2)
         for folder in (path, *map(str, Path(path).parents)):
             if not controllers:  # version 2: "max 100000" or "150000 100000"
-                quota, _, period = _text(CGROUPS / folder.lstrip("/") / "cpu.max").partition(" ")
+                quota, _, period = _text(pid, CGROUPS / folder.lstrip("/") / "cpu.max").partition(" ")
             elif "cpu" in controllers.split(","):
                 group = CGROUPS / controllers / folder.lstrip("/")
-                quota, period = _text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")
+                quota, period = (_text(pid, group / f"cpu.cfs_{what}_us") for what in ("quota", "period"))
             else:
                 continue
             if quota.isdecimal() and period.isdecimal():  # without a quota: "max", or -1
                 yield int(quota) / int(period)
 
 
-def _text(file: Path) -> str:
+def _text(pid: int, file: Path) -> str:
     with contextlib.suppress(OSError):
-        return file.read_text(encoding="ascii").strip()
+        return kernel.read(pid, str(file)).strip()
     return ""
+
+
+def _numbers(text: str) -> set[int]:
+    """Return what a list such as ``0-2,5`` holds."""
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found

@@ -29,6 +29,12 @@ class Watcher(Protocol):
     def command_line(self, number: int) -> str:
         """Return its command line, empty if it is gone."""
 
+    def place(self, number: int) -> str:
+        """Return the name of the container that it is in."""
+
+    def read(self, number: int, path: str) -> str:
+        """Return the text of a file there; see ``kernel.read``."""
+
 
 _WATCHERS: list[Watcher] = []
 
@@ -50,3 +56,15 @@ def split(pids: Iterable[int]) -> tuple[set[int], set[int]]:
     found = set(pids)
     here = {pid for pid in found if pid <= MOST_HERE}
     return here, found - here
+
+
+def by_place(pids: Iterable[int]) -> list[frozenset[int]]:
+    """Return processes by where they are: those of this machine, and those of each container elsewhere.
+
+    Control groups bound them together there, and neither the others.
+    """
+    found: dict[str, set[int]] = {}
+    for pid in pids:
+        watcher = watcher_of(pid)
+        found.setdefault(watcher.place(pid) if watcher else "", set()).add(pid)
+    return [frozenset(group) for _, group in sorted(found.items())]

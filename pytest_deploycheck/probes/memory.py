@@ -7,15 +7,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
+from pytest_deploycheck.probes import kernel
 from pytest_deploycheck.probes.events import Events
 from pytest_deploycheck.probes.inside.deploycheck_mark import TIDY_SIGNAL
+from pytest_deploycheck.probes.kernel import GONE, KIB
 from pytest_deploycheck.probes.processes import Memory, memory
 from pytest_deploycheck.probes.signals import obey
 
 TIDY_DEADLINE_S = 3.0
-KIB = 1024
 MIB = 1024 * KIB
 _MAPPING = re.compile(
     r"[0-9a-f]+-[0-9a-f]+ \S+ (?P<offset>[0-9a-f]+) (?P<device>\S+) (?P<inode>\d+)\s*(?P<path>.*)"
@@ -70,7 +70,7 @@ def footprint(pids: Iterable[int]) -> Footprint:
     share of each page of code. So a file's pages count once for these processes, whoever else uses them.
 
     Raises:
-        psutil.Error: one of them is gone.
+        FileNotFoundError, ProcessLookupError: one of them is gone.
     """
     anonymous, files = 0, Counter[tuple[str, ...]]()
     processes = tuple(memory(pid) for pid in sorted(pids))
@@ -84,7 +84,7 @@ def footprint(pids: Iterable[int]) -> Footprint:
 def _file_pages(pid: int) -> Counter[tuple[str, ...]]:
     """Return the bytes of each mapped file, or shared memory, that are in memory and not its own copies."""
     pages, mapping = Counter[tuple[str, ...]](), None
-    for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in kernel.read(pid, "/proc/{pid}/smaps").splitlines():
         if found := _MAPPING.fullmatch(line):
             mapping = found.groups() if found["inode"] != "0" else None
         elif mapping and line.startswith(("Rss:", "Anonymous:")):
@@ -103,7 +103,7 @@ def held(pids: Iterable[int], events: Events) -> dict[int, int]:
     obey(pids, TIDY_SIGNAL, "tidy", events, deadline_s=TIDY_DEADLINE_S)
     found = {}
     for pid in sorted(pids):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        with contextlib.suppress(*GONE):
             found[pid] = _rollup(pid, "Anonymous", "Swap")
     return found
 
@@ -117,15 +117,11 @@ def shares(pids: Iterable[int]) -> dict[int, int]:
     """Return each process's share of what they occupy, in bytes; those that are gone are left out."""
     found = {}
     for pid in pids:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        with contextlib.suppress(*GONE):
             found[pid] = _rollup(pid, "Pss", "SwapPss")
     return found
 
 
 def _rollup(pid: int, *names: str) -> int:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    return sum(
-        int(size) * KIB
-        for name, size in re.findall(r"^(\w+): +(\d+) kB$", text, re.MULTILINE)
-        if name in names
-    )
+    found = kernel.sizes(pid)
+    return sum(found.get(name, 0) for name in names)

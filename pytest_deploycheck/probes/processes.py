@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from pytest_deploycheck.probes import elsewhere
+from pytest_deploycheck.probes import elsewhere, kernel
 from pytest_deploycheck.sandbox.guardian import parent_of
 
 # Those that ran before this program looked first. They are below nothing that it starts, and most machines have
@@ -95,16 +95,11 @@ def memory(pid: int) -> Memory:
     """Measure one process.
 
     Raises:
-        psutil.Error: it is gone.
+        FileNotFoundError, ProcessLookupError: it is gone.
     """
-    info = psutil.Process(pid).memory_full_info()
-    return Memory(pid=pid, rss=info.rss, pss=info.pss, uss=info.uss)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return user and system time that a process has used, in seconds."""
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
+    found = kernel.sizes(pid)
+    own = sum(size for name, size in found.items() if name.startswith("Private_"))
+    return Memory(pid=pid, rss=found["Rss"], pss=found["Pss"], uss=own)
 
 
 def tree_cpu_seconds(pid: int) -> float:

@@ -9,22 +9,24 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-
-import psutil
 
 from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.probes.cpus import affinity, cpus
+from pytest_deploycheck.probes.elsewhere import by_place
+from pytest_deploycheck.probes.kernel import GONE, cpu_seconds, idle_seconds, machine, waited_seconds
 from pytest_deploycheck.probes.line import Line
-from pytest_deploycheck.probes.processes import cpu_seconds
 from pytest_deploycheck.probes.traffic import TimeLine
 from pytest_deploycheck.stacks.protocol import Stack
 
 LINES_PER_WORKER = (6, 8, 8)
+# Where the way to the app takes most of the time, so many more are needed to keep it busy.
+MORE_LINES_PER_WORKER = (16, 32, 64)
 SATURATION_S = 1.0
 LINE_TIMEOUT_S = 30.0
 BUSY_SHARE = 0.4
 CLIENT_LIMIT = 0.8
+# Twice the requests in flight give so many times the answers, unless the app is what they wait for.
+GROWS = 1.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Load:
         seconds: for how long.
         cpu_s: CPU time of all processes of the deployment: app, proxy and manager.
         idle_s: CPU time that nobody used, of the CPUs that the deployment may use.
-        client_s: CPU time of the client, which is this process.
+        client_s: CPU time of the client, which is this process, or of the busiest that carries its requests.
         worker_share: the part of the time in which the busiest worker worked, or waited for a CPU.
     """
 
@@ -111,7 +113,7 @@ def load(stack: Stack, path: str, *, lines: int, seconds: float, rate: float | N
     meanwhile = [(answer, pid) for answer, pid in answers if answer.end <= ended]
     cpu_s = max(0.0, after.ours_s - before.ours_s)
     # No more can be had than affinity and quota give, nor than the workers can use: each is mostly one thread.
-    usable_s = min(cpus(), float(stack.config.workers)) * (ended - began)
+    usable_s = min(_cpus(stack), float(stack.config.workers)) * (ended - began)
     return Load(
         lines=lines,
         answers=TimeLine(tuple(sorted((answer for answer, _ in meanwhile), key=lambda one: one.start))),
@@ -119,7 +121,7 @@ def load(stack: Stack, path: str, *, lines: int, seconds: float, rate: float | N
         seconds=ended - began,
         cpu_s=cpu_s,
         idle_s=min(max(0.0, after.idle_s - before.idle_s), max(0.0, usable_s - cpu_s)),
-        client_s=after.client_s - before.client_s,
+        client_s=max(after.clients_s[pid] - before.clients_s.get(pid, 0.0) for pid in after.clients_s),
         worker_share=max(
             (
                 (after.workers_s[pid] - before.workers_s.get(pid, 0.0)) / (ended - began)
@@ -131,10 +133,21 @@ def load(stack: Stack, path: str, *, lines: int, seconds: float, rate: float | N
 
 
 def saturate(stack: Stack, path: str) -> Load:
-    """Send as many requests as the app can answer, with more of them in flight if that leaves CPUs idle."""
+    """Send as many requests as the app can answer, with more of them in flight if that leaves CPUs idle.
+
+    Those who wait for the same thing in the app wait for each other. Where nobody waits longer for there being more of
+    them, they are on the way to it, as to a cluster far away.
+    """
     workers = stack.config.workers
     for lines in LINES_PER_WORKER:
         seen = load(stack, path, lines=lines * workers, seconds=SATURATION_S)
+        if seen.is_busy:
+            return seen
+    for lines in MORE_LINES_PER_WORKER:
+        more = load(stack, path, lines=lines * workers, seconds=SATURATION_S)
+        if more.rate < GROWS * seen.rate:
+            break
+        seen = more
         if seen.is_busy:
             break
     return seen
@@ -146,30 +159,35 @@ class _Used:
 
     ours_s: float
     idle_s: float
-    client_s: float
+    clients_s: dict[int, float]
     workers_s: dict[int, float]
 
 
 def _used(stack: Stack) -> _Used:
-    ours = 0.0
-    for pid in stack.copy.pids():
-        with contextlib.suppress(psutil.Error):
+    ours, carriers = 0.0, stack.carriers()
+    for pid in stack.copy.pids() - carriers:
+        with contextlib.suppress(*GONE):
             ours += cpu_seconds(pid)
-    allowed = set(affinity())
-    idle = sum(
-        times.idle + times.iowait
-        for number, times in enumerate(psutil.cpu_times(percpu=True))
-        if number in allowed
-    )
-    workers = {}
+    clients = {}
+    for pid in (os.getpid(), *carriers):
+        with contextlib.suppress(*GONE):
+            clients[pid] = cpu_seconds(pid)
+    workers, machines = {}, dict[str, int]()
     for pid in stack.processes().workers:
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(*GONE):
             workers[pid] = cpu_seconds(pid) + _waited(pid)
-    return _Used(ours_s=ours, idle_s=idle, client_s=cpu_seconds(os.getpid()), workers_s=workers)
+            machines[machine(pid)] = pid
+    idle = sum(idle_seconds(pid, affinity(pid)) for pid in machines.values())
+    return _Used(ours_s=ours, idle_s=idle, clients_s=clients, workers_s=workers)
+
+
+def _cpus(stack: Stack) -> float:
+    """Return how many CPUs the workers may use: what those of each container may, added up."""
+    return sum(max(cpus(pid) for pid in there) for there in by_place(stack.processes().workers))
 
 
 def _waited(pid: int) -> float:
     """Return how long the main thread of a process has waited for a CPU, in seconds; 0 where the kernel keeps it."""
     with contextlib.suppress(OSError, IndexError):
-        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+        return waited_seconds(pid)
     return 0.0

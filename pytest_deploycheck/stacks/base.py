@@ -169,6 +169,10 @@ class BaseStack:
         """Run one of the project's commands where the stack runs, until it ends or for ``timeout_s`` seconds."""
         return self.copy.call(command, {**self.environment, **(extra or {})}, timeout_s=timeout_s)
 
+    def carriers(self) -> frozenset[int]:
+        """Return none: the app is on this machine."""
+        return frozenset()
+
     def has_heard_of_stop(self, since: float) -> bool:
         """Tell whether the app has been told to stop since then: by a command that tells it at once."""
         del since

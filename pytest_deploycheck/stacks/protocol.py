@@ -106,6 +106,9 @@ class Stack(Protocol):
     def proxy_pids(self) -> frozenset[int]:
         """Return the processes of the proxy now."""
 
+    def carriers(self) -> frozenset[int]:
+        """Return the processes that carry requests to where the app is, and are no part of the deployment."""
+
     def is_running(self) -> bool:
         """Tell whether the manager says that all of the app and the proxy are up."""
 

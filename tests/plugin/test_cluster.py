@@ -21,7 +21,9 @@ import pytest
 from harness import Change, Sabotage, Verdict, bake, copy_of, pytest_in, run_deploycheck, sabotage
 from images import make_images
 from kubernetes import LIMITS, NOT_READY
+from memory import GUARD, KEEP, METHODS, OBSERVATION, RECORD, SHARE
 from replication import LIFESPAN
+from resources import FIND, METRICS, NOTES
 
 from pytest_deploycheck.config import ConfigError
 from pytest_deploycheck.probes.wait import wait_for
@@ -35,7 +37,8 @@ DEPLOYMENT = "deploy/kubernetes/base/deployment.yaml"
 CONTEXT = f"--deploycheck-cluster={test_cluster.CONTEXT}"
 IMAGE = "deploycheck-tests/notes-api:1"
 IN_CLUSTER = (
-    "BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST010,RST011,REP001,REP005,MEM002,PRE002"
+    "BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST010,RST011,REP001,REP003,REP005,REP006,MEM001,MEM002,"
+    "MEM003,MEM005,MEM006,PRE002,RES001,RES002"
 )
 RECORDS = [
     sabotage(
@@ -72,6 +75,101 @@ RECORDS = [
         ),
     ),
 ]
+APPLICATION, CONFIG = "src/notes_api/application.py", "deploy/kubernetes/base/config.env"
+# Where only what the agents see in the pods can tell.
+OBSERVED = [
+    sabotage(
+        "cluster: each worker loads what nearly fills its pod",
+        APPLICATION,
+        "\ndef create_app(",
+        '\nMODEL = b"x" * (385 << 20)\n\n\ndef create_app(',
+        "MEM001",
+        touches=("MEM001", "REP001"),
+    ),
+    sabotage(
+        "cluster: nobody is recycled",
+        GUARD,
+        SHARE,
+        SHARE.replace("0.7", "7"),
+        "MEM003",
+        touches=("MEM001", "MEM003"),
+    ),
+    sabotage(
+        "cluster: all pods recycle by the same clock",
+        GUARD,
+        "biggest.size_mb > SHARE_MB and",
+        "time.time() % 5 < 1 and",
+        "MEM004",
+        touches=("MEM003", "MEM004"),
+    ),
+    sabotage(
+        "cluster: a list grows with each request",
+        OBSERVATION,
+        METHODS,
+        METHODS + "KEPT = []\n",
+        "MEM005",
+        touches=("MEM001", "MEM005"),
+        more=(Change(file=OBSERVATION, old=RECORD, new=KEEP),),
+    ),
+    sabotage(
+        "cluster: nobody says how a worker ended",
+        "deploy/server.py",
+        "                tell(worker)\n",
+        "",
+        "MEM006",
+        touches=("MEM006", "REP001"),
+    ),
+    sabotage(
+        "cluster: one of the pods blocks while it reads",
+        NOTES,
+        FIND,
+        f"    if IS_SLOW:\n        time.sleep(0.3)\n{FIND}",
+        "REP003",
+        touches=("REP001", "REP003"),
+        more=(
+            Change(file=NOTES, old="import hashlib\n", new="import hashlib\nimport socket\nimport time\n"),
+            Change(
+                file=NOTES,
+                old="SEAL_ITERATIONS =",
+                # The pods of one stack have addresses in a row.
+                new="IS_SLOW = socket.gethostbyname(socket.gethostname())[-1] in '02468'\nSEAL_ITERATIONS =",
+            ),
+        ),
+    ),
+    sabotage(
+        "cluster: more workers than the pod's quota feeds",
+        DEPLOYMENT,
+        "            limits:\n",
+        "            limits:\n              cpu: 500m\n",
+        "REP006",
+        touches=("REP001", "REP006"),
+        more=(
+            Change(file=CONFIG, old="WEB_CONCURRENCY=1", new="WEB_CONCURRENCY=3"),
+            Change(file=".env", old="WEB_CONCURRENCY=1", new="WEB_CONCURRENCY=3"),
+        ),
+    ),
+    sabotage(
+        "cluster: no memory in the metrics",
+        METRICS,
+        "        yield memory\n",
+        "",
+        "RES001",
+        touches=("RES001", "REP001"),
+    ),
+    sabotage(
+        "cluster: requests wait for one lock",
+        NOTES,
+        FIND,
+        f"    async with ALONE:\n        await asyncio.sleep(0.2)\n{FIND}",
+        "RES002",
+        touches=("REP003", "RES002"),
+        more=(
+            Change(file=NOTES, old="import hashlib\n", new="import asyncio\nimport hashlib\n"),
+            Change(file=NOTES, old="SEAL_ITERATIONS =", new="ALONE = asyncio.Lock()\nSEAL_ITERATIONS ="),
+        ),
+    ),
+]
+RECORDS += OBSERVED
 NAMED = {"contexts": [{"name": "office", "context": {"cluster": "office", "user": "me"}}]}
 KUBECONFIG = {
     "apiVersion": "v1",

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pytest_deploycheck.check import check
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Note
+from pytest_deploycheck.probes.kernel import cpu_seconds
 from pytest_deploycheck.probes.memory import MIB
 from pytest_deploycheck.probes.metrics import EVERYTHING, Scrape, fallen, grown, scrape, told_per_process
-from pytest_deploycheck.probes.processes import cpu_seconds, memory
+from pytest_deploycheck.probes.processes import memory
 from pytest_deploycheck.probes.traffic import gather
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack

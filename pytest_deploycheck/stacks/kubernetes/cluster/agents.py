@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import signal
@@ -19,6 +20,7 @@ from pytest_deploycheck.stacks.kubernetes.cluster.objects import PROBE
 
 ANSWER_S = 10.0
 FIRST = 1
+FORBIDDEN = (errno.EACCES, errno.EPERM)
 # The kernel keeps these from a container's first process when they come from inside; the probe in it does the same.
 FOR_THE_FIRST = {signal.SIGKILL: DEATH_SIGNAL, signal.SIGSTOP: HANG_SIGNAL}
 
@@ -95,9 +97,13 @@ class Agent:
 
     def _catches(self, which: int) -> bool:
         """Tell whether the first process handles a signal: https://man7.org/linux/man-pages/man5/proc_pid_status.5.html."""
-        said = self._ask(file=f"/proc/{FIRST}/status")
+        said = self.read(FIRST, "/proc/{pid}/status")
         mask = next((line.split()[1] for line in said.splitlines() if line.startswith("SigCgt:")), "0")
         return bool(int(mask, 16) >> (which - 1) & 1)
+
+    def read(self, number: int, path: str) -> str:
+        """Return the text of a file of the container, such as of a process; see ``kernel.read``."""
+        return self._ask(file=path.format(pid=pid_of(number)))
 
     def _ask(self, **what: Any) -> str:
         order = next(self._orders)
@@ -112,6 +118,10 @@ class Agent:
                 raise ProcessLookupError from None
             self._told.wait_for(lambda: order in self._answers or self.has_ended, timeout=ANSWER_S)
             said = self._answers.pop(order, {"error": "no answer"})
+        if said.get("number") in FORBIDDEN:
+            raise NotVerified(f"{self.pod}: nobody else in its container may do that: {said['error']}")
+        if said.get("number") == errno.ENOENT:
+            raise FileNotFoundError(said["error"])
         if "error" in said:
             raise ProcessLookupError(said["error"])  # or who ended the first process has ended the agent too
         return str(said.get("text", ""))

@@ -15,6 +15,7 @@ from pytest_deploycheck.probes.inside.deploycheck_mark import EVENT
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.stacks.kubernetes.cluster.agents import Agent
 from pytest_deploycheck.stacks.kubernetes.cluster.api import Api
+from pytest_deploycheck.stacks.kubernetes.cluster.states import described, is_ready, is_running, statuses
 from pytest_deploycheck.stacks.kubernetes.manifests import Object, at
 
 # What a container does not come out of by itself, as long as nobody changes anything.
@@ -82,7 +83,7 @@ class Pods:
                 self._pods.pop(name, None)
             else:
                 self._pods[name] = pod
-        for status in _statuses(pod):
+        for status in statuses(pod):
             identity = status.get("containerID")
             if identity and identity not in self._followed:
                 self._followed.add(identity)
@@ -102,7 +103,21 @@ class Pods:
 
     def are_ready(self, count: int) -> bool:
         """Tell whether there are so many pods, all of them ready, and no others."""
-        return len(self.all) == len(self.staying) == count and all(map(_is_ready, self.staying))
+        return len(self.all) == len(self.staying) == count and all(map(is_ready, self.staying))
+
+    def are_stopped(self) -> bool:
+        """Tell whether all containers have ended for good: the API lists their pods for a while after that."""
+        return not self.staying and not any(map(is_running, self.all))
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where those listen that are ready, by their pods' names."""
+        found = {
+            str(at(pod, "metadata.name")): str(at(pod, "status.podIP"))
+            for pod in self.staying
+            if is_ready(pod)
+        }
+        return [address for _, address in sorted(found.items())]
 
     def begin(self) -> None:
         """Forget what has ended up to now: it says nothing of what is started next."""
@@ -115,7 +130,7 @@ class Pods:
     def have_given_up(self) -> bool:
         """Tell whether a container cannot be started at all, such as one whose image cannot be pulled."""
         return any(
-            at(status, "state.waiting.reason") in FINAL for pod in self.staying for status in _statuses(pod)
+            at(status, "state.waiting.reason") in FINAL for pod in self.staying for status in statuses(pod)
         )
 
     def complaints(self) -> list[str]:
@@ -123,7 +138,7 @@ class Pods:
         found = [
             f"{at(pod, 'metadata.name')}: {status['name']}: {waiting.get('reason')}: {waiting.get('message')}"
             for pod in self.staying
-            for status in _statuses(pod)
+            for status in statuses(pod)
             if (waiting := at(status, "state.waiting")) and waiting.get("message")
         ]
         return [" ".join(line.split()) for line in found]
@@ -132,7 +147,7 @@ class Pods:
         """Return which containers have ended that should not have, once what they have printed is here."""
         found = set()
         for pod in self.staying:
-            for status in _statuses(pod):
+            for status in statuses(pod):
                 for when in ("state", "lastState"):
                     end = at(status, f"{when}.terminated")
                     is_wrong = end and (end.get("exitCode") or status["name"] == self._app)
@@ -142,7 +157,7 @@ class Pods:
 
     def describe(self) -> str:
         """Return the states of all pods."""
-        return "; ".join(map(_described, self.all)) or "there are no pods"
+        return "; ".join(map(described, self.all)) or "there are no pods"
 
     # What the containers print.
 
@@ -178,7 +193,7 @@ class Pods:
 
     def _accompany(self, pod: Object) -> None:
         """Let an agent look at the app's container, if it runs and has none; one may come too early."""
-        for status in _statuses(pod):
+        for status in statuses(pod):
             if status["name"] != self._app or not at(status, "state.running"):
                 continue
             # In this order, as everywhere: the run's lock, and then this one.
@@ -212,46 +227,22 @@ class Pods:
         agent = self._agent_of(number)
         return agent.command_line(number) if agent else ""
 
+    def place(self, number: int) -> str:
+        """Return its pod, in which one container serves."""
+        agent = self._agent_of(number)
+        return f"{self._namespace}/{agent.pod}" if agent else ""
+
+    def read(self, number: int, path: str) -> str:
+        """Return the text of a file of its container.
+
+        Raises:
+            ProcessLookupError: it is gone.
+        """
+        if agent := self._agent_of(number):
+            return agent.read(number, path)
+        raise ProcessLookupError
+
     def signal(self, number: int, signal: int) -> None:
         """Send it a signal."""
         if agent := self._agent_of(number):
             agent.signal(number, signal)
-
-
-def _statuses(pod: Object) -> list[Object]:
-    return [
-        *at(pod, "status.initContainerStatuses", ()),
-        *at(pod, "status.containerStatuses", ()),
-    ]
-
-
-def _is_ready(pod: Object) -> bool:
-    return any(
-        condition.get("type") == "Ready" and condition.get("status") == "True"
-        for condition in at(pod, "status.conditions", ())
-    )
-
-
-def why_unscheduled(pod: Object | None) -> list[str]:
-    """Return why no machine takes a pod; nothing if one does."""
-    conditions = at(pod, "status.conditions", ())
-    return [str(item.get("message")) for item in conditions if item.get("reason") == "Unschedulable"]
-
-
-def _described(pod: Object) -> str:
-    """Return the state of a pod, as a message needs it."""
-    words = ["ready" if _is_ready(pod) else "not ready"]
-    if at(pod, "metadata.deletionTimestamp"):
-        words.append("about to go")
-    words += why_unscheduled(pod)
-    for status in _statuses(pod):
-        name, count = status["name"], status.get("restartCount", 0)
-        waiting = at(status, "state.waiting")
-        end = at(status, "state.terminated") or at(status, "lastState.terminated")
-        if waiting:
-            words.append(f"{name}: {waiting.get('reason')} {waiting.get('message', '')}".strip())
-        if end and (end.get("exitCode") or count):
-            words.append(
-                f"{name}: {end.get('reason')}, last exit status {end.get('exitCode')}, restarts {count}"
-            )
-    return f"{at(pod, 'metadata.name')} {', '.join(words)}"

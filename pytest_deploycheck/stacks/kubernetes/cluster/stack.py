@@ -85,7 +85,6 @@ class ClusterStack(BaseStack):
         server = terms.command.server_line or terms.command.line
         self.find_parts({"app": server, "edge": edge}, kind="command")
         self._edge = self.relocate_proxy(edge)
-        self.upstream = ThroughTheLine(self.upstream.address)
         (self._port,) = self.app_ports.values()
         self.parts["proxy"] = "gateway"
         self.log_keeper = "the kubelet"
@@ -106,6 +105,9 @@ class ClusterStack(BaseStack):
         elsewhere.watch(self.pods)
         self.copy = PodsCopy(run, copy.root, self.pods)
         self._wire = Wire(self._api, self.copy, self.namespace, self._kubectl)
+        self.upstream = ThroughTheLine(
+            self.upstream.address, to_pods=lambda: self._wire.to_pods(self.pods.addresses, terms.port)
+        )
         applied, left = objects.sorted_out(found, config)
         self._applied = self.namespace.known(applied)
         self.relocated = [
@@ -235,6 +237,10 @@ class ClusterStack(BaseStack):
         is_up = self._front is not None and self._front.poll() is None
         return with_descendants({self._front.pid}) if self._front and is_up else frozenset()
 
+    def carriers(self) -> frozenset[int]:
+        """Return this end of the line, and kubectl."""
+        return self._wire.processes()
+
     def is_running(self) -> bool:
         """Tell whether all pods are ready, as kubelet says."""
         return self.pods.are_ready(self.starters)
@@ -269,10 +275,9 @@ class ClusterStack(BaseStack):
         super().end()
 
     def stop_app(self) -> None:
-        """Let the Deployment have no pods, and wait until they are gone."""
+        """Let the Deployment have no pods, and wait until their containers have ended, as kubelet says."""
         self._scale(0)
-        deadline_s = self.stop_grace_s + GONE_LATE_S
-        wait_for(lambda: self.pods.all, lambda pods: not pods, deadline_s=deadline_s)
+        wait_for(self.pods.are_stopped, bool, deadline_s=self.stop_grace_s + GONE_LATE_S)
 
     def start_app(self) -> None:
         """Let it have as many as before, of what the copy holds now."""

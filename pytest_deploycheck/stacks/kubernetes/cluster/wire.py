@@ -6,19 +6,24 @@ import contextlib
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pytest_deploycheck.probes.http import Upstream
+from pytest_deploycheck.probes.processes import with_descendants
 from pytest_deploycheck.probes.wait import wait_for
-from pytest_deploycheck.sandbox.ports import listener
+from pytest_deploycheck.sandbox.ports import LOOPBACK, listener
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.stacks.kubernetes.cluster import objects
 from pytest_deploycheck.stacks.kubernetes.cluster.access import IMAGE_OPTION
 from pytest_deploycheck.stacks.kubernetes.cluster.api import Api, environment
 from pytest_deploycheck.stacks.kubernetes.cluster.inside import line
 from pytest_deploycheck.stacks.kubernetes.cluster.namespace import Namespace
-from pytest_deploycheck.stacks.kubernetes.cluster.pods import NO_IMAGE, why_unscheduled
+from pytest_deploycheck.stacks.kubernetes.cluster.pods import NO_IMAGE
+from pytest_deploycheck.stacks.kubernetes.cluster.states import why_unscheduled
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, Object, at
 from pytest_deploycheck.stacks.protocol import StackError
 
@@ -29,8 +34,18 @@ OPEN_DEADLINE_S = 20.0
 REFUSED_S = 2.0
 
 
+@dataclass(frozen=True)
 class ThroughTheLine(Upstream):
-    """The Service, at this end of the line: which takes each connection, and ends it where nobody does there."""
+    """The Service, at this end of the line: which takes each connection, and ends it where nobody does there.
+
+    ``to_pods`` leads to each pod that is ready, past the Service, and returns where, on this machine.
+    """
+
+    to_pods: Callable[[], list[str]] | None = None
+
+    def replicas(self) -> list[Upstream]:
+        """Return an address of each pod."""
+        return [ThroughTheLine(address) for address in (self.to_pods() if self.to_pods else ())] or [self]
 
     def accepts(self) -> bool:
         """Tell whether somebody takes connections at the Service."""
@@ -58,6 +73,8 @@ class Wire:
         self._api, self._copy, self._namespace, self._kubectl = api, copy, namespace, kubectl
         self._target = copy.root.with_suffix(".database")
         self._process: subprocess.Popen[bytes] | None = None
+        self._ways: dict[str, tuple[int, subprocess.Popen[bytes]]] = {}
+        self._lock = threading.Lock()
         self.address = self.folder = ""
 
     def make(self, found: Manifests, image: str) -> None:
@@ -95,16 +112,41 @@ class Wire:
         Raises:
             StackError: kubectl does not carry it.
         """
-        if self._process and self._process.poll() is None:
-            return
+        if self._process is None or self._process.poll() is not None:
+            ip, number = service
+            self._process = self._begin(port, f"{ip}:{number}")
+
+    def to_pods(self, addresses: Iterable[str], number: int) -> list[str]:
+        """Lead to a port of single pods, with a line for each; return where, on this machine.
+
+        Raises:
+            StackError: kubectl does not carry it.
+        """
+        found = []
+        with self._lock:
+            for address in addresses:
+                port, process = self._ways.get(address, (0, None))
+                if process is None or process.poll() is not None:
+                    port = self._copy.run.ports.take()
+                    # The line to the Service takes the connections to the database.
+                    self._ways[address] = port, self._begin(port, f"{address}:{number}", "0")
+                found.append(f"{LOOPBACK}:{port}")
+        return found
+
+    def processes(self) -> frozenset[int]:
+        """Return the processes at this end of the line to the Service."""
+        is_up = self._process is not None and self._process.poll() is None
+        return with_descendants({self._process.pid}) if self._process and is_up else frozenset()
+
+    def _begin(self, port: int, *there: str) -> subprocess.Popen[bytes]:
+        """Start both ends of a line; ``there`` are the arguments of the one in the pod."""
         tag, _, events = self._copy.tag.partition("=")
-        ip, number = service
-        there = ["python3", "-E", "-s", "-S", "-u", f"{objects.PROBE}/line.py", "there", f"{ip}:{number}"]
-        carrier = [*self._kubectl, "exec", "--stdin", objects.LINE_NAME, "--", *there]
+        far = ["python3", "-E", "-s", "-S", "-u", f"{objects.PROBE}/line.py", "there", *there]
+        carrier = [*self._kubectl, "exec", "--stdin", objects.LINE_NAME, "--", *far]
         words = [sys.executable, "-I", line.__file__, "here", str(port), str(self._target), *carrier]
         said = Path(f"{self._target}.log")
         with said.open("wb") as log:
-            self._process = self._copy.run.popen(
+            process = self._copy.run.popen(
                 words, env={**environment(self._copy.run), tag: events}, stdout=log, stderr=log
             )
         if not wait_for(lambda: listener(port), bool, deadline_s=OPEN_DEADLINE_S):
@@ -112,6 +154,7 @@ class Wire:
             raise StackError(
                 f"no line to the pod {objects.LINE_NAME}: kubectl exec: {(lines or ['it says nothing'])[-1]}"
             )
+        return process
 
 
 def _address_of(pod: Object | None) -> str:

@@ -52,7 +52,7 @@ def obey(line: str) -> None:
         else:
             say(answer=order["order"], text=read(order["file"]))
     except OSError as error:
-        say(answer=order["order"], error=str(error))
+        say(answer=order["order"], error=str(error), number=error.errno)
 
 
 def watch() -> None:
