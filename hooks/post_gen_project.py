@@ -102,7 +102,10 @@ def remove_unchosen(answers: dict) -> None:
             for path in [path for file in files for path in Path().glob(file)]:
                 remove(path)
     # systemd itself, or the engine, lets them read their files anew.
-    if answers["process_manager"] in ("systemd", "compose") and answers["https_proxy"] in ("caddy", "traefik"):
+    if answers["process_manager"] in ("systemd", "compose") and answers["https_proxy"] in (
+        "caddy",
+        "traefik",
+    ):
         remove(Path("deploy/reload-proxy"))
 
 

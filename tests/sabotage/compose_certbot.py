@@ -27,7 +27,13 @@ SABOTAGES = [
         "",
         "TLS010",
     ),
-    nginx("nginx: renewal hook restarts the container", PYPROJECT, HOOK, "docker compose restart proxy", "TLS009"),
+    nginx(
+        "nginx: renewal hook restarts the container",
+        PYPROJECT,
+        HOOK,
+        "docker compose restart proxy",
+        "TLS009",
+    ),
     nginx(
         "nginx: renewal hook runs a script in the container",
         PYPROJECT,
