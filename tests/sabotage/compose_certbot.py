@@ -7,7 +7,7 @@ from harness import sabotage as plain
 PYPROJECT = "pyproject.toml"
 BRING = "deploy/certificates"
 LOOK = "deploy/prepare-proxy"
-HOOK = "docker compose kill -s HUP proxy"
+HOOK = "docker compose exec -T proxy deploy/reload-proxy"
 
 nginx = partial(plain, answers=(("https_proxy", "nginx"),))
 haproxy = partial(plain, answers=(("https_proxy", "haproxy"),))
@@ -16,8 +16,8 @@ SABOTAGES = [
     nginx(
         "nginx: nobody looks for a new certificate",
         LOOK,
-        "{ deploy/reload-proxy && served=$now; }",
-        "served=$now",
+        "cmp -s - /tmp/served || deploy/reload-proxy ||",
+        "cmp -s - /tmp/served ||",
         "TLS010",
     ),
     nginx(
@@ -35,10 +35,10 @@ SABOTAGES = [
         "TLS009",
     ),
     nginx(
-        "nginx: renewal hook runs a script in the container",
+        "nginx: renewal hook sends the signal itself",
         PYPROJECT,
         HOOK,
-        "docker compose exec -T proxy deploy/reload-proxy",
+        "docker compose kill -s HUP proxy",
         touches=("TLS009", "TLS010"),
     ),
     haproxy(
@@ -51,15 +51,15 @@ SABOTAGES = [
     haproxy(
         "haproxy: renewal hook restarts the container",
         PYPROJECT,
-        HOOK.replace("HUP", "USR2"),
+        HOOK,
         "docker compose restart proxy",
         "TLS009",
     ),
     haproxy(
-        "haproxy: renewal hook runs a script in the container",
+        "haproxy: renewal hook sends the signal itself",
         PYPROJECT,
-        HOOK.replace("HUP", "USR2"),
-        "docker compose exec -T proxy deploy/reload-proxy",
+        HOOK,
+        "docker compose kill -s USR2 proxy",
         touches=("TLS009", "TLS010"),
     ),
 ]
