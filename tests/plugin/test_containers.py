@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,13 +16,14 @@ import compose_postgresql
 import compose_traefik
 import container_engine
 import pytest
-from harness import Sabotage, Verdict, bake, copy_of, run_deploycheck
+from harness import PACKAGE_OF, PROGRAMS_OF, Sabotage, Verdict, bake, copy_of, run_deploycheck
 from images import BASE_IMAGE
 
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox import compose_plugin
 from pytest_deploycheck.sandbox.engine import Engine
 from pytest_deploycheck.sandbox.ports import Ports
+from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +72,9 @@ def project_with(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Ca
 
     @functools.cache
     def make(**answers: str) -> Path:
+        for program in PROGRAMS_OF.get(answers.get("https_proxy", ""), ()):
+            if not shutil.which(program, path=SYSTEM_PATH):  # an image is made of it
+                pytest.skip(f"apt-get install {PACKAGE_OF.get(program, program)}")
         made = bake(tmp_path_factory.mktemp("baked"), process_manager="compose", **answers)
         container_engine.use_images(made)
         assert not engine.containers(made.name)
