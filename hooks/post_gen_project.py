@@ -25,7 +25,8 @@ FILES_OF = {
         "src/*/edge.py",
         "tests/test_edge.py",
     ],
-    ("process_manager", "supervisor", "systemd"): ["deploy/reload-proxy", "deploy/enable"],
+    ("process_manager", "supervisor", "systemd"): ["deploy/enable"],
+    ("process_manager", "supervisor", "systemd", "compose"): ["deploy/reload-proxy"],
     ("process_manager", "compose"): ["compose.yaml"],
     ("process_manager", "swarm"): ["deploy/swarm.yaml", "deploy/containers"],
     ("process_manager", "compose", "swarm"): ["deploy/database-role"],
@@ -100,8 +101,11 @@ def remove_unchosen(answers: dict) -> None:
         if answers[question] not in choices:
             for path in [path for file in files for path in Path().glob(file)]:
                 remove(path)
-    # systemd itself lets them read their files anew.
-    if answers["process_manager"] == "systemd" and answers["https_proxy"] in ("caddy", "traefik"):
+    # systemd itself, or the engine, lets them read their files anew.
+    if answers["process_manager"] in ("systemd", "compose") and answers["https_proxy"] in (
+        "caddy",
+        "traefik",
+    ):
         remove(Path("deploy/reload-proxy"))
 
 

@@ -97,10 +97,9 @@ def _prefix(value: str, answers: dict) -> str:
 
 def _proxy(value: str, answers: dict) -> str:
     manager = answers["process_manager"]
-    if value == "caddy" or (value, manager) == ("traefik", "compose"):
+    if value == "caddy":
         return ""
     instead = {
-        "compose": "compose.yaml has a container of Caddy, or one of Traefik: choose caddy or traefik",
         "swarm": "deploy/swarm.yaml has a service of Caddy: leave the first answer, caddy",
         "kubernetes": "the cluster's gateway is the proxy: leave the first answer, caddy",
         "cloud": "the platform's edge is the proxy: leave the first answer, caddy",

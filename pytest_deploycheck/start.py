@@ -168,7 +168,8 @@ def _refuse_strangers(stack: Stack, alive_s: float | None) -> None:
     """An answer on our port from a process that is not ours is no answer of the app."""
     port = stack.entry.https_port
     pid = listener(port)
-    if alive_s is not None and pid not in stack.copy.run.tagged_pids():
+    # nginx writes its title over the environment that it was started with, and no tag is seen there any more.
+    if alive_s is not None and pid not in stack.copy.run.tagged_pids() | stack.proxy_pids():
         raise Blocked(
             f"port {port} was taken by {holder(port)} while the stack started: start the checks again"
         )

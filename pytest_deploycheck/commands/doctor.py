@@ -176,7 +176,7 @@ def needs() -> list[Need]:
                 is_here=_program(proxy),
                 only_for={"https_proxy": (proxy,)},
                 # Its image has it; Caddy is asked for what its file means.
-                not_for=containers if proxy == "traefik" else {},
+                not_for={} if proxy == "caddy" else containers,
             )
             for proxy, install in proxies.items()
         ),
@@ -199,6 +199,7 @@ def needs() -> list[Need]:
             install="apt-get install certbot",
             is_here=_program("certbot"),
             only_for=certbot,
+            not_for=containers,
         ),
         Need(
             name="systemctl",

@@ -110,7 +110,10 @@ def stop_and_start(workshop: Workshop) -> Stopped:
     took_s = time.monotonic() - at
     gate.unlink()
     slow.answer()
-    left = wait_for(lambda: stack.copy.pids() - others, lambda pids: not pids, deadline_s=2)
+    # Beside the proxy, a script may look for something again and again, by a process of its own each time.
+    left = wait_for(
+        lambda: stack.copy.pids() - others - stack.proxy_pids(), lambda pids: not pids, deadline_s=2
+    )
     accepting = stack.upstream.accepts()
     with closing(stack.entry.line()) as line:
         while_down = line.get(stack.config.requests.live)

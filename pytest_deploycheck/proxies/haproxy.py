@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.detection.compose import describes_containers
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.proxies import certbot
 from pytest_deploycheck.proxies.documents import text_of
@@ -71,7 +72,9 @@ def relocate(
 ) -> Relocated:
     """Rewrite the copy's file so that it runs on free loopback ports; see ``protocol.Proxy``."""
     program = Command.parse(command)
-    require(program.words[-1], copy.root / ".venv", install="apt-get install haproxy")
+    in_container = describes_containers(copy.run.config.manager_config)
+    if not in_container:
+        require(program.words[-1], copy.root / ".venv", install="apt-get install haproxy")
     paths = [copy.root / file for file in program.files]
     files = {path: _read(path, name_of(path, copy), values) for path in paths}
     lines = [line for found in files.values() for line in found]
@@ -91,7 +94,7 @@ def relocate(
         moved=[said, *moved],
         certificate=certificate,
     )
-    if not acme:  # else the certificate's file is not there yet
+    if not acme and not in_container:  # else the certificate's file is not there yet, or not the program
         program.check(written, copy, values)
     return relocated
 

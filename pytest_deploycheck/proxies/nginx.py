@@ -15,6 +15,7 @@ from pathlib import Path
 import crossplane  # type: ignore[import-untyped]
 
 from pytest_deploycheck.advice import Advice
+from pytest_deploycheck.detection.compose import describes_containers
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.proxies import certbot
 from pytest_deploycheck.proxies.command import split_after
@@ -82,8 +83,10 @@ def relocate(
     command: str, copy: ProjectCopy, values: Mapping[str, str], *, domain: str, acme: Acme | None = None
 ) -> Relocated:
     """Rewrite the copy's file so that it runs on free loopback ports; see ``protocol.Proxy``."""
-    program, options, prefix, running = _parse(command, copy)
-    require(program[-1], copy.root / ".venv", install="apt-get install nginx")
+    in_container = describes_containers(copy.run.config.manager_config)
+    program, options, prefix, running = _parse(command, copy, in_container=in_container)
+    if not in_container:
+        require(program[-1], copy.root / ".venv", install="apt-get install nginx")
     file = copy.root / (copy.run.config.proxy_config or running)
     name = str(file.relative_to(copy.root) if file.is_relative_to(copy.root) else file)
     if file.is_relative_to(copy.root):
@@ -100,7 +103,10 @@ def relocate(
     if not file.is_relative_to(copy.root):
         file = running = copy.root.with_suffix(".nginx.conf")
     file.write_text(text, encoding="utf-8")
-    arguments = {"-e": "stderr", **options, "-p": str(prefix), "-c": str(running)}
+    arguments = {"-e": "stderr", **options}
+    # What a container makes of the file is not here.
+    if not in_container or not running.is_relative_to(copy.root) or running == file:
+        arguments |= {"-p": str(prefix), "-c": str(running)}
     return certbot.relocated(
         copy,
         acme,
@@ -113,8 +119,10 @@ def relocate(
     )
 
 
-def _parse(command: str, copy: ProjectCopy) -> tuple[list[str], dict[str, str], Path, Path]:
-    """Return ``[nice] nginx``, its options, and what ``-p`` and ``-c`` name."""
+def _parse(
+    command: str, copy: ProjectCopy, *, in_container: bool
+) -> tuple[list[str], dict[str, str], Path, Path]:
+    """Return ``[nice] nginx``, its options, and what ``-p`` and ``-c`` name here."""
     program, rest = split_after(NAME, command, usual=_USUAL)
     options: dict[str, str] = {}
     words = iter(rest)
@@ -123,6 +131,8 @@ def _parse(command: str, copy: ProjectCopy) -> tuple[list[str], dict[str, str], 
     if not options.get("-c"):
         raise StackError(f"the proxy's command must be {_USUAL}, not {command!r}")
     prefix = Path(os.path.normpath(copy.root / options.get("-p", ".")))
+    if in_container and not prefix.is_relative_to(copy.root):
+        prefix = copy.root  # there the project's folder has another name
     return program, options, prefix, prefix / options["-c"]
 
 

@@ -47,17 +47,18 @@ def test_a_project_is_asked_for_what_it_needs_only(
     assert not re.search("nginx|haproxy|traefik|uvicorn|PostgreSQL", said)
 
 
+@pytest.mark.parametrize("proxy", ["traefik", "nginx", "haproxy"])
 def test_what_images_have_is_not_asked_of_the_machine(
-    baked: Callable[..., Path], tmp_path: Path, run: Doctor, monkeypatch: pytest.MonkeyPatch
+    proxy: str, baked: Callable[..., Path], tmp_path: Path, run: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Traefik runs in a container, and the engine does what systemd would."""
-    baked_project = baked(process_manager="compose", https_proxy="traefik")
+    """The proxy runs in a container, as does certbot, and the engine does what systemd would."""
+    baked_project = baked(process_manager="compose", https_proxy=proxy)
     monkeypatch.chdir(copy_of(baked_project, tmp_path / "notes_api"))
     only(monkeypatch, tmp_path / "system", "git")
     _, said = run()
-    assert "compose, traefik, gunicorn, sqlite" in said
+    assert f"compose, {proxy}, gunicorn, sqlite" in said
     assert re.search("(found|missing) +Docker", said)
-    assert not re.search("(found|missing) +(traefik|systemctl)", said)
+    assert not re.search(f"(found|missing) +({proxy}|certbot|systemctl)", said)
 
 
 def test_all_is_well_where_all_is_here(

@@ -14,9 +14,15 @@ from pathlib import Path
 from images import (
     BASE_IMAGE,
     CADDY_IMAGE,
+    CERTBOT_IMAGE,
+    HAPROXY_IMAGE,
+    NGINX_IMAGE,
     POSTGRES_IMAGE,
     TRAEFIK_IMAGE,
+    make_certbot_image,
+    make_haproxy_image,
     make_images,
+    make_nginx_image,
     make_postgres_image,
     make_traefik_image,
 )
@@ -33,8 +39,19 @@ SWARM_PORTS = (2377, 7946)
 IMAGES = {
     "BASE_IMAGE": BASE_IMAGE,
     "CADDY_IMAGE": CADDY_IMAGE,
+    "CERTBOT_IMAGE": CERTBOT_IMAGE,
+    "HAPROXY_IMAGE": HAPROXY_IMAGE,
+    "NGINX_IMAGE": NGINX_IMAGE,
     "POSTGRES_IMAGE": POSTGRES_IMAGE,
     "TRAEFIK_IMAGE": TRAEFIK_IMAGE,
+}
+# Made for those projects only that want them.
+SOME = {
+    "CERTBOT_IMAGE": make_certbot_image,
+    "HAPROXY_IMAGE": make_haproxy_image,
+    "NGINX_IMAGE": make_nginx_image,
+    "POSTGRES_IMAGE": make_postgres_image,
+    "TRAEFIK_IMAGE": make_traefik_image,
 }
 
 
@@ -146,7 +163,7 @@ def use_images(project: Path) -> None:
     file = project / ".env"
     lines = file.read_text(encoding="utf-8").splitlines()
     wanted = {line.partition("=")[0] for line in lines}
-    for name, make in (("POSTGRES_IMAGE", make_postgres_image), ("TRAEFIK_IMAGE", make_traefik_image)):
+    for name, make in SOME.items():
         if name in wanted:
             make(["docker"])
     values = [line for line in lines if line.partition("=")[0] not in IMAGES]

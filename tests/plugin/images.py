@@ -11,7 +11,7 @@ import subprocess
 import sysconfig
 import tarfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
@@ -30,6 +30,11 @@ PACKAGES = (
 BASE_IMAGE = "deploycheck-tests/python"
 CADDY_IMAGE = "deploycheck-tests/caddy"
 TRAEFIK_IMAGE = "deploycheck-tests/traefik"
+NGINX_IMAGE = "deploycheck-tests/nginx"
+HAPROXY_IMAGE = "deploycheck-tests/haproxy"
+CERTBOT_IMAGE = "deploycheck-tests/certbot"
+# What a script of an image of Debian or Alpine can count on.
+SCRIPTED = ("base-files", "base-passwd", "coreutils", "dash", "diffutils", "sed")
 POSTGRES_IMAGE = "deploycheck-tests/postgres"
 POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
 POSTGRES_ENTRYPOINT = Path(__file__).with_name("postgres_entrypoint.sh")
@@ -52,6 +57,8 @@ LEFT_OUT = re.compile(
 NOT_FOR_POSTGRES = re.compile(
     r"perl|postgresql.*-common|libllvm|libz3|locales|ssl-cert|ucf|debconf|init-system"
 )
+# What installs packages, and what starts services.
+NOT_FOR_PROXIES = re.compile(r"perl|debconf|init-system|iproute|ucf")
 
 
 def make_images(docker: list[str], project: Path) -> None:
@@ -78,9 +85,40 @@ def make_traefik_image(docker: list[str]) -> None:
         subprocess.CalledProcessError: there is no Debian here.
     """
     traefik = Path(sysconfig.get_path("scripts")) / "traefik"
-    packages = closure(("base-files", "base-passwd", "coreutils", "dash", "sed"))
-    files = (*_root(), *_files_of(packages), ("usr/local/bin/traefik", traefik))
+    files = (*_root(), *_files_of(closure(SCRIPTED)), ("usr/local/bin/traefik", traefik))
     _import(docker, TRAEFIK_IMAGE, files, 'ENTRYPOINT ["traefik"]')
+
+
+def make_nginx_image(docker: list[str]) -> None:
+    """Give the engine an image in the place of ``nginx:1``, whose group ``nginx`` has the same number.
+
+    Raises:
+        subprocess.CalledProcessError: Debian's package ``nginx`` is not here.
+    """
+    files = (*_root(), *_files_of(closure((*SCRIPTED, "nginx"), without=NOT_FOR_PROXIES)))
+    group = {"etc/group": "root:x:0:\nnginx:x:101:\n"}
+    _import(docker, NGINX_IMAGE, files, 'CMD ["nginx", "-g", "daemon off;"]', texts=group)
+
+
+def make_haproxy_image(docker: list[str]) -> None:
+    """Give the engine an image in the place of ``haproxy:3``, with Debian's own version.
+
+    Raises:
+        subprocess.CalledProcessError: Debian's package ``haproxy`` is not here.
+    """
+    files = (*_root(), *_files_of(closure((*SCRIPTED, "haproxy"), without=NOT_FOR_PROXIES)))
+    _import(docker, HAPROXY_IMAGE, files, "USER 99:99")
+
+
+def make_certbot_image(docker: list[str]) -> None:
+    """Give the engine an image in the place of ``certbot/certbot``: the same volumes, openssl too.
+
+    Raises:
+        subprocess.CalledProcessError: Debian's package ``certbot`` is not here.
+    """
+    packages = closure((*SCRIPTED, "ca-certificates", "certbot", "openssl"), without=NOT_FOR_PROXIES)
+    volumes = "VOLUME /etc/letsencrypt /var/lib/letsencrypt"
+    _import(docker, CERTBOT_IMAGE, (*_root(), *_files_of(packages)), volumes, 'ENTRYPOINT ["certbot"]')
 
 
 def make_postgres_image(docker: list[str]) -> None:
@@ -210,6 +248,7 @@ def _import(
     files: tuple[tuple[str, Path], ...],
     *more: str,
     folders: tuple[tuple[str, int, str], ...] = (),
+    texts: Mapping[str, str] | None = None,
 ) -> None:
     changes = [f"--change={change}" for change in (PATH, *more)]
     process = subprocess.Popen(
@@ -223,10 +262,13 @@ def _import(
             entry = pwd.getpwnam(owner)
             info.uid, info.gid = entry.pw_uid, entry.pw_gid
             archive.addfile(info)
-        info = tarfile.TarInfo("etc/pip.conf")
-        info.size = len(PIP_CONF)
-        archive.addfile(info, io.BytesIO(PIP_CONF.encode()))
+        written = {"etc/pip.conf": PIP_CONF, **(texts or {})}
         for inside, path in dict(files).items():
-            archive.add(path if path.is_symlink() else path.resolve(), inside, recursive=False)
+            if inside not in written:
+                archive.add(path if path.is_symlink() else path.resolve(), inside, recursive=False)
+        for inside, text in written.items():
+            info = tarfile.TarInfo(inside)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
     if process.wait() != 0:
         raise subprocess.CalledProcessError(process.returncode, process.args)

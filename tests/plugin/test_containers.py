@@ -5,27 +5,34 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import compose
+import compose_certbot
 import compose_postgresql
 import compose_traefik
 import container_engine
 import pytest
-from harness import Sabotage, Verdict, bake, copy_of, run_deploycheck
+from harness import PACKAGE_OF, PROGRAMS_OF, Sabotage, Verdict, bake, copy_of, run_deploycheck
 from images import BASE_IMAGE
 
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox import compose_plugin
 from pytest_deploycheck.sandbox.engine import Engine
 from pytest_deploycheck.sandbox.ports import Ports
+from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 
 pytestmark = pytest.mark.slow
 
 ALWAYS = {"BOOT002", "REP001"}
-DAILY = {"a health check that cannot fail", "traefik: the app at each address of the machine"}
+DAILY = {
+    "a health check that cannot fail",
+    "traefik: the app at each address of the machine",
+    "nginx: nobody looks for a new certificate",
+}
 # What these checks look at is not here: SQLite has no connections, the engine writes the logs and starts the machine.
 ELSEWHERE = {"sqlite": {"REP007", "RES007", "BOOT001"}, "postgresql": {"RES007", "BOOT001"}}
 # Each answer is seen, not each pair of them.
@@ -35,8 +42,17 @@ UNBROKEN = [
     ("caddy", "gunicorn", "postgresql"),
     ("traefik", "gunicorn", "sqlite"),
     ("traefik", "uvicorn", "postgresql"),
+    ("nginx", "gunicorn", "sqlite"),
+    ("nginx", "uvicorn", "postgresql"),
+    ("haproxy", "gunicorn", "postgresql"),
+    ("haproxy", "uvicorn", "sqlite"),
 ]
-RECORDS = [*compose.SABOTAGES, *compose_postgresql.SABOTAGES, *compose_traefik.SABOTAGES]
+RECORDS = [
+    *compose.SABOTAGES,
+    *compose_certbot.SABOTAGES,
+    *compose_postgresql.SABOTAGES,
+    *compose_traefik.SABOTAGES,
+]
 # Of the base image and the installed packages together, an image may take so much.
 LARGEST = 1.3
 
@@ -56,6 +72,9 @@ def project_with(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Ca
 
     @functools.cache
     def make(**answers: str) -> Path:
+        for program in PROGRAMS_OF.get(answers.get("https_proxy", ""), ()):
+            if not shutil.which(program, path=SYSTEM_PATH):  # an image is made of it
+                pytest.skip(f"apt-get install {PACKAGE_OF.get(program, program)}")
         made = bake(tmp_path_factory.mktemp("baked"), process_manager="compose", **answers)
         container_engine.use_images(made)
         assert not engine.containers(made.name)
@@ -82,7 +101,14 @@ def test_the_image_has_little_but_its_base_and_the_packages(project_with: Callab
 
 
 @pytest.mark.parametrize(
-    ("proxy", "database"), [("caddy", "sqlite"), ("caddy", "postgresql"), ("traefik", "sqlite")]
+    ("proxy", "database"),
+    [
+        ("caddy", "sqlite"),
+        ("caddy", "postgresql"),
+        ("traefik", "sqlite"),
+        ("nginx", "sqlite"),
+        ("haproxy", "sqlite"),
+    ],
 )
 def test_it_serves_with_volumes_and_users_of_its_own(
     proxy: str,
@@ -109,7 +135,7 @@ def test_it_serves_with_volumes_and_users_of_its_own(
         "DOCKER_BUILDKIT": "0",
         "COMPOSE_DOCKER_CLI_BUILD": "0",
     }
-    values |= {name: ports.take() for name in ("HTTP_PORT", "HTTPS_PORT", "APP_PORT")}
+    values |= {name: ports.take() for name in ("HTTP_PORT", "HTTPS_PORT", "APP_PORT", "CERTBOT_PORT")}
     for name, value in values.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.chdir(project)

@@ -75,6 +75,33 @@ def test_nothing_of_other_answers_is_there(containers: Path) -> None:
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+@pytest.mark.parametrize(("proxy", "other"), [("nginx", "haproxy"), ("haproxy", "nginx")])
+def test_certbot_s_container_is_there_with_nginx_and_haproxy(
+    proxy: str, other: str, server: str, tmp_path: Path
+) -> None:
+    """No word of other proxies; the proxy reads the certificates, but not certbot's account, and has few rights."""
+    project = bake_into(
+        tmp_path / "projects", process_manager="compose", https_proxy=proxy, app_server=server
+    )
+    for path in (path for path in project.rglob("*") if path.is_file()):
+        text = f"{path.relative_to(project)}{path.read_text(encoding='utf-8')}".lower()
+        assert not [word for word in (other, "caddy", "traefik", "supervisor") if word in text], path
+    for name in ("certificates", "prepare-proxy", "reload-proxy"):
+        assert (project / "deploy" / name).stat().st_mode & 0o111
+        subprocess.run(["sh", "-n", project / "deploy" / name], check=True)
+    file = YAML(typ="safe", pure=True).load((project / "compose.yaml").read_text(encoding="utf-8"))
+    public, certbot = file["services"]["proxy"], file["services"]["certificates"]
+    assert "tls:/app/var/tls:ro" in public["volumes"]
+    assert not [volume for volume in public["volumes"] if volume.startswith("certificates")]
+    group = public["user"].partition(":")[2]
+    assert f"USER 10001:{group}\n" in (project / "Dockerfile").read_text(encoding="utf-8")
+    for service in (public, certbot):
+        assert (service["read_only"], service["cap_drop"], service["restart"]) == (True, ["ALL"], "always")
+        assert "docker.sock" not in str(service["volumes"])
+        assert "ports" not in service
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
 def test_nothing_of_caddy_is_there_with_traefik(server: str, tmp_path: Path) -> None:
     """No file of the other proxy is in the project, and no word of it; Python's packages have no proxy."""
     project = bake_into(

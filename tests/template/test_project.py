@@ -43,10 +43,11 @@ pytestmark = pytest.mark.slow
         {"process_manager": "systemd"},
         {"process_manager": "compose", "database": "postgresql"},
         {"process_manager": "compose", "https_proxy": "traefik", "app_server": "uvicorn"},
+        {"process_manager": "compose", "https_proxy": "nginx", "app_server": "uvicorn"},
     ],
     ids=[
         *("default", "odd", "traefik", "odd-traefik", "postgresql", "systemd"),
-        *("compose-postgresql", "compose-traefik-uvicorn"),
+        *("compose-postgresql", "compose-traefik-uvicorn", "compose-nginx-uvicorn"),
     ],
 )
 def tried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -90,7 +90,7 @@ def post_fork(_server: object, _worker: object) -> None:
 def post_worker_init(worker: ASGIWorker) -> None:
     """Take SIGTERM as soon as the event loop runs (RST007 RST008)."""
     worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "caddy" %}
+{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" %}
 
 
 def when_ready(_server: object) -> None:

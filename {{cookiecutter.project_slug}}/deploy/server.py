@@ -1,6 +1,6 @@
 """Uvicorn: how the app's workers run. Their number is WEB_CONCURRENCY in .env (REP001 REP002).
 
-The first process of the container opens the {% if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.https_proxy == "caddy" %}socket{% else %}port{% endif %} and starts the workers, which serve on it; it imports nothing of the
+The first process of the container opens the {% if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.https_proxy != "traefik" %}socket{% else %}port{% endif %} and starts the workers, which serve on it; it imports nothing of the
 app. One that dies is replaced at once (RST001). One that cannot start ends all, and the engine tries again after a
 pause (RST006), where `uvicorn --workers` would try without one. Who hangs is the business of deploy/guard.py (RST004).
 """
@@ -106,7 +106,7 @@ def listen() -> list[socket.socket]:
 {%- endif %}
 
 
-{% if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "caddy" -%}
+{% if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" -%}
 def lead_proxy_here() -> None:
     """Let the proxy find this container."""
     link = SOCKET.with_suffix(".link")
@@ -121,7 +121,7 @@ def main() -> None:
     logs.configure(os.environ["LOG_LEVEL"])
     signal.signal(signal.SIGTERM, stop)
     listeners = listen()
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "caddy" %}
+{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" %}
     lead_proxy_here()
 {%- endif %}
     workers: list[ForkProcess] = []

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_deploycheck.probes import inside
 from pytest_deploycheck.sandbox.run import ProjectCopy
-from pytest_deploycheck.stacks.compose.services import Services, mount_of
+from pytest_deploycheck.stacks.compose.services import Services, is_certbot, mount_of
 
 # Where containers see the processes of the whole machine: what the probe writes down are pids as the machine has them.
 PROC = "/deploycheck/proc"
@@ -51,6 +51,7 @@ def second_file(
         moved[name] = {"user": "0:0", "volumes": volumes, "environment": dict(variables)}
         if services.is_own(service):
             moved[name]["image"] = image
+        if services.is_own(service) or is_certbot(service):
             volumes.append(f"{probe}:{probe}:ro")
         else:
             moved[name]["environment"].pop("PYTHONPATH")

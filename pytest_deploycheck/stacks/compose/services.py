@@ -130,6 +130,11 @@ class Services:
         return found
 
 
+def is_certbot(service: Mapping[str, Any]) -> bool:
+    """Tell whether a service runs an image of certbot, which answers its issuer at a port that is moved."""
+    return re.search(r"(^|/)certbot\b", str(service.get("image"))) is not None
+
+
 def variables_of(service: Mapping[str, Any]) -> dict[str, str]:
     """Return the environment of a service, which a file gives as a table or as a list."""
     said = service.get("environment") or {}
