@@ -246,9 +246,10 @@ class Workshop:
 
     def result_of(self, experiment: Experiment) -> Any:
         """Return what an experiment has found; wait for it, or run it, if need be."""
-        if lane_of(experiment) is not Lane.ALONE:
+        future = self._submit(experiment)
+        if lane_of(experiment) is not Lane.ALONE and not future.done():
             self.gentle.steady()
-        return self._submit(experiment).result()
+        return future.result()
 
     def found_by(self, experiment: Experiment) -> Any | None:
         """Return what an earlier experiment of the same lane has found; None if it was not run, or came to nothing."""
