@@ -254,9 +254,9 @@ def leak(workshop: Workshop) -> Leaked:
 
     patience_s = workshop.for_leaks.patience_s
     with (
-        # Where one worker is all there is, a request waits for the next one.
+        # Where one worker is all there is, requests wait for the next one.
         SteadyTraffic(stack.entry, stack.config.requests.read, timeout_s=patience_s) as traffic,
-        contextlib.closing(stack.entry.line()) as line,
+        contextlib.closing(stack.entry.line(timeout_s=patience_s)) as line,
     ):
         traffic.wait_for_good(10)
         deadline_s = max(LEAK_DEADLINE_S, LEAK_RECOVERIES * patience_s)
