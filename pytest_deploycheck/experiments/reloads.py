@@ -83,17 +83,15 @@ def bring_new_release(workshop: Workshop) -> Reloaded:
     stack = workshop.for_stops.steady()
     before = stack.processes()
     release(stack.copy, NEW_RELEASE)
-    patience_s = workshop.for_stops.patience_s
-    # Requests may wait for the new release to come up, which takes as long as this machine takes for a start.
-    with SteadyTraffic(stack.entry, stack.config.requests.read, timeout_s=patience_s) as traffic:
+    with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         at = time.monotonic()
         # It may build an image, run the previous steps and start a server.
-        finished = stack.call(command, timeout_s=COMMAND_TIMEOUT_S + patience_s)
+        finished = stack.call(command, timeout_s=COMMAND_TIMEOUT_S + workshop.for_stops.patience_s)
         after = wait_for(
             stack.processes,
             lambda now: not now.workers & before.workers and len(now.workers) >= len(before.workers),
-            deadline_s=patience_s if finished.status == 0 else 0,
+            deadline_s=workshop.for_stops.patience_s if finished.status == 0 else 0,
         )
         took_s = time.monotonic() - at
         traffic.wait_for_good(10, deadline_s=2)
