@@ -141,9 +141,7 @@ def start_and_watch(
 
 def _ask(stack: Stack, path: str, asked: defaultdict[str, list[Answer]]) -> bool:
     """Tell whether the answer is good, and note it."""
-    began = time.monotonic()
-    status = stack.entry.status(path, timeout_s=5)
-    answer = Answer(began, time.monotonic(), status)
+    answer = stack.entry.ask(path, timeout_s=5)
     asked[path].append(answer)
     return answer.ok
 

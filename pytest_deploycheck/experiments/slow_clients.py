@@ -6,7 +6,6 @@ pass on to the app, leave room for others. The latter is short, and on a stack t
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -127,5 +126,4 @@ def send_bodies(workshop: Workshop) -> AmongBodies:
 
 
 def _visit(stack: Stack, path: str, answers: list[Answer]) -> None:
-    with closing(stack.entry.line()) as line:
-        answers.append(line.get(path))
+    answers.append(stack.entry.ask(path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from dataclasses import dataclass
 
 from pytest_deploycheck.charts import NOT_UP, RequestChart, around
@@ -115,8 +114,7 @@ def stop_and_start(workshop: Workshop) -> Stopped:
         lambda: stack.copy.pids() - others - stack.proxy_pids(), lambda pids: not pids, deadline_s=2
     )
     accepting = stack.upstream.accepts()
-    with closing(stack.entry.line()) as line:
-        while_down = line.get(stack.config.requests.live)
+    while_down = stack.entry.ask(stack.config.requests.live)
     health["while the app was stopped"] = ask_health(stack, expected=False)
     start = time.monotonic()
     stack.start_app()

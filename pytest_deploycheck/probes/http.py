@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from pytest_deploycheck.probes import unix
+from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.line import TIMEOUT_S, Line, any_certificate
 from pytest_deploycheck.sandbox.ports import LOOPBACK
@@ -74,10 +75,14 @@ class Entry:
             timeout_s=timeout_s,
         )
 
+    def ask(self, path: str, *, timeout_s: float = TIMEOUT_S) -> Answer:
+        """Send one GET over a new connection, and time it."""
+        with closing(self.line(timeout_s=timeout_s)) as line:
+            return line.get(path)
+
     def status(self, path: str, *, timeout_s: float = TIMEOUT_S) -> int | str:
         """Return the status of a GET over a new connection, or the name of the error if there was no answer."""
-        with closing(self.line(timeout_s=timeout_s)) as line:
-            return line.get(path).status
+        return self.ask(path, timeout_s=timeout_s).status
 
     def path_of(self, url: str) -> str:
         """Return the path and query of a URL of the app, without the prefix."""

@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -99,17 +98,6 @@ class SteadyTraffic(Repeated):
             return sum(counts(answer) and answer.start >= start for answer in list(self._answers))
 
         return wait_for(seen, lambda number: number >= count, deadline_s=deadline_s) >= count
-
-
-def at_once(entry: Entry, path: str, *, count: int, timeout_s: float = 30.0) -> TimeLine:
-    """Send ``count`` requests at the same time, each over a connection of its own."""
-
-    def one(_: int) -> Answer:
-        with closing(entry.line(timeout_s=timeout_s)) as line:
-            return line.get(path)
-
-    with ThreadPoolExecutor(count, thread_name_prefix="at-once") as pool:
-        return TimeLine(tuple(pool.map(one, range(count))))
 
 
 def gather(look: Callable[[], object], *, count: int, threads: int) -> list[object]:
