@@ -26,7 +26,7 @@ def read(pid: int, path: str) -> str:
     """
     if watcher := elsewhere.watcher_of(pid):
         return watcher.read(pid, path)
-    return Path(path.format(pid=pid)).read_text(encoding="utf-8", errors="replace")
+    return Path(path.replace("{pid}", str(pid))).read_text(encoding="utf-8", errors="replace")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGES = sorted(file.stem for file in (REPOSITORY / "docs").glob("*.md"))
 WIDE: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 360, "height": 800}
 # A page sees some time after it has become narrow what moves within itself now, and lets the keyboard reach it.
 ALL_ARE_REACHED = """[...document.querySelectorAll("pre > code, [role=group]")].every(
     one => one.scrollWidth <= one.clientWidth || one.tabIndex >= 0)"""
 REACHED_DEADLINE_MS = 5000
-NARROW: ViewportSize = {"width": 360, "height": 800}
 KIB = 1024
 # What is folded, and what is behind a tab, is read too.
 UNFOLD = """

@@ -123,8 +123,9 @@ def test_the_proxy_waits_for_a_certificate_and_looks_for_others(here: Path, shel
         (here / "broken").touch()
         file.write_text("second")
         wait_until(lambda: said.exists() and said.read_text().count("read") > 1)
+        first = (here / "var/served").read_text()
         (here / "broken").unlink()
-        time.sleep(0.5)
+        wait_until(lambda: (here / "var/served").read_text() not in ("", first))
         tries = said.read_text().count("read")
         time.sleep(0.5)
         assert said.read_text().count("read") == tries

@@ -103,7 +103,7 @@ class Agent:
 
     def read(self, number: int, path: str) -> str:
         """Return the text of a file of the container, such as of a process; see ``kernel.read``."""
-        return self._ask(file=path.format(pid=pid_of(number)))
+        return self._ask(file=path.replace("{pid}", str(pid_of(number))))
 
     def _ask(self, **what: Any) -> str:
         order = next(self._orders)
