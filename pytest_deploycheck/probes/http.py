@@ -14,8 +14,9 @@ import httpx2
 
 from pytest_deploycheck.probes import unix
 from pytest_deploycheck.probes.answer import Answer
+from pytest_deploycheck.probes.contexts import any_certificate
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
-from pytest_deploycheck.probes.line import TIMEOUT_S, Line, any_certificate
+from pytest_deploycheck.probes.line import TIMEOUT_S, Line
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 
 

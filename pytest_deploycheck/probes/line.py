@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import http.client
 import select
 import socket
-import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from pytest_deploycheck.probes.answer import Answer
+from pytest_deploycheck.probes.contexts import any_certificate
 from pytest_deploycheck.probes.inside.deploycheck_mark import PID_HEADER
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 
 TIMEOUT_S = 10.0
 # What a path and its query may consist of (RFC 3986 section 3.3 and 3.4), and what is quoted already.
 IN_A_PATH = "/?:@!$&'()*+,;=-._~%"
-
-
-class SharedContext(ssl.SSLContext):
-    """A TLS context that many threads use at once, for HTTP/1.1.
-
-    httpcore sets the same protocols before each connection. Python copies them without its lock for another thread's
-    connection at that moment, whose handshake is then garbage: about one in 100,000, and the proxy refuses it.
-    """
-
-    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
-        """Do nothing: they are set once, by ``any_certificate``."""
-
-
-@functools.cache
-def any_certificate() -> ssl.SSLContext:
-    """Return a TLS context that accepts each certificate: whether it is the right one is what TLS002 is for."""
-    context = SharedContext(ssl.PROTOCOL_TLS_CLIENT)
-    ssl.SSLContext.set_alpn_protocols(context, ["http/1.1"])
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class Line(http.client.HTTPConnection):

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
+from pytest_deploycheck.probes.contexts import any_certificate
 from pytest_deploycheck.probes.http import Entry
-from pytest_deploycheck.probes.line import any_certificate
 from pytest_deploycheck.probes.tls import client_hello
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import trustme
 
+from pytest_deploycheck.probes.contexts import trusting, unverified
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 
 TIMEOUT_S = 10.0
@@ -41,8 +42,7 @@ def handshake(
     port: int, name: str, *, ca: trustme.CA, version: ssl.TLSVersion, host: str = LOOPBACK
 ) -> Handshake:
     """Connect as ``name`` with exactly one version of TLS, and trust only ``ca``."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    ca.configure_trust(context)
+    context = trusting(ca.cert_pem.bytes().decode())
     context.minimum_version = context.maximum_version = version
     try:
         with (
@@ -58,8 +58,7 @@ def handshake(
 
 def served_certificate(port: int, name: str, *, host: str = LOOPBACK) -> bytes | None:
     """Return the certificate (DER) that a new connection gets, whoever signed it; None if there is no handshake."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = unverified(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     try:
         with (
             socket.create_connection((host, port), timeout=TIMEOUT_S) as connection,
@@ -72,7 +71,7 @@ def served_certificate(port: int, name: str, *, host: str = LOOPBACK) -> bytes |
 
 def trusted_certificate(port: int, name: str, *, root: str, host: str = LOOPBACK) -> bytes | None:
     """Return the certificate (DER) that a new connection gets; None if it is not valid for ``name`` under ``root``."""
-    context = ssl.create_default_context(cadata=root)
+    context = trusting(root)
     try:
         with (
             socket.create_connection((host, port), timeout=TIMEOUT_S) as connection,
@@ -97,8 +96,7 @@ def offer_http2(port: int, name: str, *, host: str = LOOPBACK) -> Http2:
     Raises:
         OSError: no handshake.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = unverified(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     context.set_alpn_protocols(["h2", "http/1.1"])
     with (
         socket.create_connection((host, port), timeout=TIMEOUT_S) as connection,

@@ -6,8 +6,8 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from pytest_deploycheck.probes.contexts import any_certificate
 from pytest_deploycheck.probes.http import Entry
-from pytest_deploycheck.probes.line import any_certificate
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 
 BLOCK = b"x" * 16_384

@@ -12,8 +12,9 @@ import os
 import socket
 from dataclasses import dataclass
 
+from pytest_deploycheck.probes.contexts import any_certificate
 from pytest_deploycheck.probes.http import Entry
-from pytest_deploycheck.probes.line import TIMEOUT_S, any_certificate
+from pytest_deploycheck.probes.line import TIMEOUT_S
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

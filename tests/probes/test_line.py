@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pytest_deploycheck.probes.line import Line, any_certificate
+from pytest_deploycheck.probes.line import Line
 
 
 class Closing(BaseHTTPRequestHandler):
@@ -74,17 +73,3 @@ def test_an_error_has_a_name() -> None:
         port = closed.getsockname()[1]
     with line_to(port) as line:
         assert line.get("/").status == "ConnectionRefusedError"
-
-
-def test_nobody_changes_what_a_handshake_offers() -> None:
-    """Whoever sets other protocols in one thread would spoil the handshake of another."""
-    context = any_certificate()
-    context.set_alpn_protocols(["h2"])
-    outgoing = ssl.MemoryBIO()
-    connection = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost")
-    try:
-        connection.do_handshake()
-    except ssl.SSLWantReadError:
-        hello = outgoing.read()
-    assert b"\x08http/1.1" in hello
-    assert b"\x02h2" not in hello
