@@ -41,23 +41,33 @@ app.include_router(notes.router)
 app.include_router(health.router)
 '''
 
+# Uvicorn takes the socket at fd 0 for a unix one, so asyncio does not switch Nagle's algorithm off, as it does for TCP,
+# and each answer waits 40 ms. What the listening socket has, connections have too.
+WITHOUT_NAGLE = """import os, socket, sys
+socket.socket(fileno=os.dup(0)).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
 
 def prepare(folder: Path, server: str, port: int, *, bare: bool) -> Path:
     """Make a project whose app listens on a TCP port, for wrk knows no unix sockets."""
     project = generate(folder, app_server=server)
-    changes = {
-        "deploy/Caddyfile": ("unix/var/run/app.sock", f"127.0.0.1:{port}"),
-        "deploy/gunicorn.conf.py": ('"unix:var/run/app.sock"', f'"127.0.0.1:{port}"'),
-        "deploy/supervisord.conf": (
+    changes = [
+        ("deploy/Caddyfile", "unix/var/run/app.sock", f"127.0.0.1:{port}"),
+        ("deploy/gunicorn.conf.py", '"unix:var/run/app.sock"', f'"127.0.0.1:{port}"'),
+        (
+            "deploy/supervisord.conf",
             "socket=unix://%(here)s/../var/run/app.sock",
             f"socket=tcp://localhost:{port}",
         ),
-    }
-    for name, (old, new) in changes.items():
+        ("deploy/supervisord.conf", "socket_mode=0600\n", ""),
+        ("deploy/supervisord.conf", "command=uvicorn ", "command=python deploy/without_nagle.py uvicorn "),
+    ]
+    for name, old, new in changes:
         file = project / name
         if file.exists():
-            text = file.read_text(encoding="utf-8").replace(old, new).replace("socket_mode=0600\n", "")
-            file.write_text(text, encoding="utf-8")
+            file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    (project / "deploy/without_nagle.py").write_text(WITHOUT_NAGLE, encoding="utf-8")
     if bare:
         (project / "src/notes_api/main.py").write_text(BARE, encoding="utf-8")
     return project

@@ -51,7 +51,9 @@ SABOTAGES = [
         "TLS007",
         more=(
             Change(
-                file=GUNICORN, old='bind = f"unix:{SOCKET}"', new='bind = [f"unix:{SOCKET}", "0.0.0.0:8000"]'
+                file=GUNICORN,
+                old='bind = f"unix:var/run/{socket.gethostname()}.sock"',
+                new='bind = [f"unix:var/run/{socket.gethostname()}.sock", "0.0.0.0:8000"]',
             ),
         ),
     ),

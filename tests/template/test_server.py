@@ -98,7 +98,7 @@ def test_one_worker_has_a_parent_too(tmp_path: Path, server: Path) -> None:
     with running(server, tmp_path, SERVES) as process:
         wait_until_it_begins(tmp_path)
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(tmp_path / "var/run/app.sock"))
+            connection.connect(str(tmp_path / f"var/run/{socket.gethostname()}.sock"))
         workers = psutil.Process(process.pid).children()
         assert len(workers) == 1
         (tmp_path / "begun").unlink()

@@ -9,7 +9,7 @@ import signal
 {%- if cookiecutter.process_manager in ("compose", "swarm") %}
 import socket
 {%- endif %}
-{%- if cookiecutter.process_manager == "compose" %}
+{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "traefik" %}
 from pathlib import Path
 {%- endif %}
 
@@ -33,17 +33,10 @@ own.bind(str(SOCKET))
 bind = [f"fd://{listener.detach()}" for listener in (port, own)]
 umask = 0o077
 {%- elif cookiecutter.process_manager in ("compose", "swarm") -%}
-{% if cookiecutter.process_manager == "swarm" -%}
-# Each task has a socket of its own; deploy/health.py leads the proxy to it, when the task is ready. So a new one takes
+# Each container has a socket of its own; deploy/health.py leads the proxy to it, when it is ready. So a new one takes
 # its time to start, and an older one can finish what it has begun. Only who has the volume can open it, and belongs to
 # the group (TLS007).
 bind = f"unix:var/run/{socket.gethostname()}.sock"
-{% else -%}
-# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
-# one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
-SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
-bind = f"unix:{SOCKET}"
-{% endif -%}
 umask = 0o007
 {%- elif cookiecutter.https_proxy == "traefik" -%}
 # Traefik opens no unix sockets. Only who is on this machine gets here: the world does not go round the proxy (TLS007).
@@ -90,13 +83,3 @@ def post_fork(_server: object, _worker: object) -> None:
 def post_worker_init(worker: ASGIWorker) -> None:
     """Take SIGTERM as soon as the event loop runs (RST007 RST008)."""
     worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" %}
-
-
-def when_ready(_server: object) -> None:
-    """Let the proxy find this container."""
-    link = SOCKET.with_suffix(".link")
-    link.unlink(missing_ok=True)
-    link.symlink_to(SOCKET.name)
-    link.replace(SOCKET.with_name("app.sock"))
-{%- endif %}

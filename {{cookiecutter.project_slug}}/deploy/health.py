@@ -20,7 +20,7 @@ from dotenv import dotenv_values
 VALUES = {**dotenv_values(Path(__file__).parent.parent / ".env"), **os.environ}
 ADDRESS = ("127.0.0.1", int(VALUES.get("APP_PORT") or 0))
 {%- else -%}
-{% if cookiecutter.process_manager == "swarm" -%}
+{% if cookiecutter.process_manager == "swarm" or (cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik") -%}
 import os
 {% endif -%}
 import socket
@@ -43,6 +43,9 @@ WAS_READY = Path("/tmp/was-ready")  # noqa: S108
 QUESTION = b"live" if sys.argv[1:] == ["task"] and WAS_READY.exists() else b"ready"
 REQUEST = b"GET /health/" + QUESTION + b" HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
 {%- else %}
+{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" %}
+WAS_READY = Path("/tmp/was-ready")  # noqa: S108
+{%- endif %}
 REQUEST = b"GET /health/ready HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
 {%- endif %}
 PATIENCE_S = 5
@@ -76,6 +79,13 @@ if sys.argv[1:] == ["task"] and not WAS_READY.exists():
         link = ADDRESS.with_suffix(f".{os.getpid()}")
         link.symlink_to(ADDRESS.name)
         link.replace(ADDRESS.with_name(f"{place}.sock"))
+    WAS_READY.touch()
+{%- elif cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" %}
+if not WAS_READY.exists():
+    # From now on the proxy finds this container, and no longer the one before (RST009).
+    link = ADDRESS.with_suffix(f".{os.getpid()}")
+    link.symlink_to(ADDRESS.name)
+    link.replace(ADDRESS.with_name("app.sock"))
     WAS_READY.touch()
 {%- endif %}
 sys.stdout.write(f"healthy: {body}\n")

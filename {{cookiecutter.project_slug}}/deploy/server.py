@@ -23,19 +23,14 @@ from uvicorn.config import STARTUP_FAILURE
 
 from {{ cookiecutter.project_slug }} import logs
 
-{% if cookiecutter.process_manager == "swarm" -%}
-# Each task has a socket of its own; deploy/health.py leads the proxy to it, when the task is ready. So a new one takes
-# its time to start, and an older one can finish what it has begun. Only who has the volume can open it, and belongs to
-# the group (TLS007).
-SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
-
-{% elif cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "traefik" -%}
+{% if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "traefik" -%}
 # This container's own, for deploy/health.py: at the port, another one may answer.
 SOCKET = Path("/tmp/app.sock")  # noqa: S108
 
-{% elif cookiecutter.process_manager == "compose" -%}
-# Each container has a socket of its own; the name at which the proxy looks leads to that of the newest one. So an older
-# one can finish what it has begun. Only who has the volume can open it, and belongs to the group (TLS007).
+{% elif cookiecutter.process_manager in ("compose", "swarm") -%}
+# Each container has a socket of its own; deploy/health.py leads the proxy to it, when it is ready. So a new one takes
+# its time to start, and an older one can finish what it has begun. Only who has the volume can open it, and belongs to
+# the group (TLS007).
 SOCKET = Path(f"var/run/{socket.gethostname()}.sock")
 
 {% endif -%}
@@ -106,24 +101,11 @@ def listen() -> list[socket.socket]:
 {%- endif %}
 
 
-{% if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" -%}
-def lead_proxy_here() -> None:
-    """Let the proxy find this container."""
-    link = SOCKET.with_suffix(".link")
-    link.unlink(missing_ok=True)
-    link.symlink_to(SOCKET.name)
-    link.replace(SOCKET.with_name("app.sock"))
-
-
-{% endif -%}
 def main() -> None:
     """Keep as many workers as there should be, until SIGTERM comes."""
     logs.configure(os.environ["LOG_LEVEL"])
     signal.signal(signal.SIGTERM, stop)
     listeners = listen()
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" %}
-    lead_proxy_here()
-{%- endif %}
     workers: list[ForkProcess] = []
     try:
         while True:
