@@ -26,7 +26,11 @@ FILES_OF = {
         "tests/test_edge.py",
     ],
     ("process_manager", "supervisor", "systemd"): ["deploy/enable"],
-    ("process_manager", "supervisor", "systemd", "compose"): ["deploy/reload-proxy"],
+    ("process_manager", "supervisor", "systemd", "compose", "swarm"): [
+        "deploy/Caddyfile",
+        "deploy/reload",
+        "deploy/reload-proxy",
+    ],
     ("process_manager", "compose"): ["compose.yaml"],
     ("process_manager", "swarm"): ["deploy/swarm.yaml", "deploy/containers"],
     ("process_manager", "compose", "swarm"): ["deploy/database-role"],
@@ -38,7 +42,6 @@ FILES_OF = {
         # Elsewhere the manager watches over each worker of Uvicorn itself.
         "deploy/server.py",
     ],
-    ("process_manager", "supervisor", "systemd", "compose", "swarm"): ["deploy/Caddyfile", "deploy/reload"],
     ("app_server", "gunicorn"): ["deploy/gunicorn.conf.py", "deploy/systemd/*-app.service"],
     ("app_server", "uvicorn"): [
         "deploy/systemd/*.socket",
@@ -102,7 +105,7 @@ def remove_unchosen(answers: dict) -> None:
             for path in [path for file in files for path in Path().glob(file)]:
                 remove(path)
     # systemd itself, or the engine, lets them read their files anew.
-    if answers["process_manager"] in ("systemd", "compose") and answers["https_proxy"] in (
+    if answers["process_manager"] in ("systemd", "compose", "swarm") and answers["https_proxy"] in (
         "caddy",
         "traefik",
     ):

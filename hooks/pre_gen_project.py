@@ -96,15 +96,13 @@ def _prefix(value: str, answers: dict) -> str:
 
 
 def _proxy(value: str, answers: dict) -> str:
-    manager = answers["process_manager"]
-    if value == "caddy":
-        return ""
     instead = {
-        "swarm": "deploy/swarm.yaml has a service of Caddy: leave the first answer, caddy",
         "kubernetes": "the cluster's gateway is the proxy: leave the first answer, caddy",
         "cloud": "the platform's edge is the proxy: leave the first answer, caddy",
     }
-    return instead.get(manager, "")
+    if value == "traefik":
+        instead["swarm"] = "it opens no unix sockets, where tasks of a swarm are found: choose another one"
+    return "" if value == "caddy" else instead.get(answers["process_manager"], "")
 
 
 def _database(value: str, answers: dict) -> str:

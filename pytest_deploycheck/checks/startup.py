@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pytest_deploycheck.check import check
-from pytest_deploycheck.experiments.boot import Enabled, enable_for_the_start
+from pytest_deploycheck.experiments.boot import Enabled, Kept, enable_for_the_start
 from pytest_deploycheck.experiments.late import LateDatabase, start_before_database
 from pytest_deploycheck.experiments.migrations import walk_migrations
 from pytest_deploycheck.experiments.power import PowerCut, cut_power
@@ -15,7 +15,7 @@ from pytest_deploycheck.experiments.starts import (
     start_with_bad_settings,
 )
 from pytest_deploycheck.need import Need
-from pytest_deploycheck.outcome import Blocked, NotApplicable, Note, NotVerified
+from pytest_deploycheck.outcome import Blocked, Evidence, NotApplicable, Note, NotVerified
 from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.processes import command_line
@@ -32,13 +32,22 @@ TRACEBACK = re.compile(r"Traceback \(most recent call last\)|File \"[^\"]+\", li
 @check(
     "BOOT001",
     "the machine's start starts the app",
-    expect="a unit that the machine's start pulls in, and what it runs ends up serving",
-    fix="[Install] WantedBy=multi-user.target in the unit, and `systemctl enable` for it: to write it is not enough",
+    expect="a unit that the machine's start pulls in, and what it runs ends up serving; or containers that the engine "
+    "starts again by itself",
+    fix="[Install] WantedBy=multi-user.target in the unit, and `systemctl enable` for it: to write it is not enough; "
+    "for containers `restart: always`, and an engine that the machine's start starts",
     experiment=enable_for_the_start,
     needs=(Need.MANAGER,),
 )
-def check_machine_start_starts_the_app(workshop: Workshop, experiment: Enabled, note: Note) -> None:
+def check_machine_start_starts_the_app(workshop: Workshop, experiment: Enabled | Kept, note: Note) -> None:
     """Enable the deployment on an empty machine, look what its start would pull in, and run that."""
+    if isinstance(experiment, Kept):
+        note.did(
+            "the engine was asked which containers it starts again by itself; it was not started anew itself"
+        )
+        note.evidence = Evidence.DECLARED
+        assert not experiment.forgotten, f"the engine would not start {', '.join(experiment.forgotten)}"
+        return
     seen = experiment
     assert seen.command.status == 0, f"status {seen.command.status}: {seen.command.tail(3)}"
     assert seen.written, f"no service was written: {seen.command.tail(3)}"

@@ -42,18 +42,28 @@ class Enabled:
     typed: tuple[str, ...] = ()
 
 
-def enable_for_the_start(workshop: Workshop) -> Enabled:
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A container engine starts again what it ran.
+
+    Attributes:
+        forgotten: what it would not start when the machine starts, with the reason.
+    """
+
+    forgotten: tuple[str, ...]
+
+
+def enable_for_the_start(workshop: Workshop) -> Enabled | Kept:
     """Run the project's command with DESTDIR, look at what it has left there, and run what that would run.
+
+    Of containers, ask the engine which of them it would start again by itself.
 
     Raises:
         NotVerified: no command is declared, it would change this machine, or there is no systemctl.
     """
     enable = workshop.config.enable
     if enable is None and has_containers(workshop.config):
-        raise NotVerified(
-            "the engine starts again what it ran, by the restart policies of the containers, when the machine starts: "
-            "to see it, this machine's engine would have to be started anew"
-        )
+        return Kept(forgotten=tuple(workshop.first_start.must_serve().stack.forgotten_at_boot()))
     if enable is None:
         raise NotVerified(
             "what lets the machine's start start the deployment is not declared: [tool.deploycheck] enable names a "

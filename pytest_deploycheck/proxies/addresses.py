@@ -24,11 +24,11 @@ class AppPorts:
     """Where a proxy reaches the app.
 
     Attributes:
-        upstream: the path of a unix socket, or host:port.
+        upstreams: paths of unix sockets, or host:port, among which it chooses.
         ports: old and new TCP ports, also those of other programs of this deployment.
     """
 
-    upstream: str
+    upstreams: tuple[str, ...]
     ports: dict[int, int]
 
     @property

@@ -121,28 +121,29 @@ def move_app_ports(lines: list[Line], entry: list[str], copy: ProjectCopy, name:
         StackError: it leads to no app on this machine.
     """
     ports: dict[int, int] = {}
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, None]] = {}
     elsewhere: list[str] = []
     for line in lines:
         if line.words[:1] != ["server"] or len(line.words) < 3:
             continue
         address, section = line.words[2], " ".join(line.section[1:2])
+        here = found.setdefault(section, {})
         if match := _SOCKET.fullmatch(address):
-            found.setdefault(section, str(copy.root / (match["path"] or match["absolute"])))
+            here[str(copy.root / (match["path"] or match["absolute"]))] = None
         elif match := _APP.fullmatch(address):
             port = int(match["port"])
             if port not in ports:
                 ports[port] = copy.run.ports.take()
             line.set(*line.words[:2], f"{match['host']}:{ports[port]}", *line.words[3:])
             host = LOOPBACK if match["host"] == "localhost" else match["host"]
-            found.setdefault(section, f"{host}:{ports[port]}")
+            here[f"{host}:{ports[port]}"] = None
         else:
             elsewhere.append(address)
-    wanted = [backend for backend in _backends(lines, entry) if backend in found]
+    wanted = [backend for backend in _backends(lines, entry) if found.get(backend)]
     if not wanted:
         what = f", only to {', '.join(elsewhere)[:80]}" if elsewhere else ""
         raise StackError(f"{name}: no server leads to the app on this machine{what}")
-    return AppPorts(upstream=found[wanted[0]], ports=ports)
+    return AppPorts(upstreams=tuple(found[wanted[0]]), ports=ports)
 
 
 def _backends(lines: list[Line], entry: list[str]) -> list[str]:

@@ -87,38 +87,41 @@ def move_app_ports(
     Raises:
         StackError: it leads to no app on this machine.
     """
-    found: list[str] = []
+    elsewhere: list[str] = []
     ports: dict[int, int] = {}
-    upstream = ""
-    for item in _targets(http):
-        address = Template(item["args"][0]).safe_substitute(values)
-        if match := _SOCKET.fullmatch(address):
-            upstream = upstream or str(copy.root / match["path"])
-        elif match := _APP.fullmatch(address):
-            port = int(match["port"] or USUAL_PORT)
-            if port not in ports:
-                ports[port] = copy.run.ports.take()
-            item["args"][0] = f"{match['scheme'] or ''}{match['host']}:{ports[port]}{match['path'] or ''}"
-            host = LOOPBACK if match["host"] == "localhost" else match["host"]
-            upstream = upstream or f"{host}:{ports[port]}"
-        else:
-            found.append(address)
-    if not upstream:
-        what = f", only to {', '.join(found)[:80]}" if found else ""
+    groups: list[tuple[str, ...]] = []
+    for items in _targets(http):
+        here: dict[str, None] = {}
+        for item in items:
+            address = Template(item["args"][0]).safe_substitute(values)
+            if match := _SOCKET.fullmatch(address):
+                here[str(copy.root / match["path"])] = None
+            elif match := _APP.fullmatch(address):
+                port = int(match["port"] or USUAL_PORT)
+                if port not in ports:
+                    ports[port] = copy.run.ports.take()
+                item["args"][0] = f"{match['scheme'] or ''}{match['host']}:{ports[port]}{match['path'] or ''}"
+                host = LOOPBACK if match["host"] == "localhost" else match["host"]
+                here[f"{host}:{ports[port]}"] = None
+            else:
+                elsewhere.append(address)
+        groups.append(tuple(here))
+    upstreams = next(filter(None, groups), ())
+    if not upstreams:
+        what = f", only to {', '.join(elsewhere)[:80]}" if elsewhere else ""
         raise StackError(f"{name}: no proxy_pass leads to the app on this machine{what}")
-    return AppPorts(upstream=upstream, ports=ports)
+    return AppPorts(upstreams=upstreams, ports=ports)
 
 
-def _targets(block: list[Directive]) -> list[Directive]:
-    """Return the directives that name an address of the app, those of upstreams first."""
-    found: list[Directive] = []
+def _targets(block: list[Directive]) -> list[list[Directive]]:
+    """Return the directives that name addresses of the app, those of each upstream together; upstreams come first."""
+    found: list[list[Directive]] = []
     for item in block:
         if item["directive"] == "upstream":
-            found = [
-                inner for inner in item["block"] if inner["directive"] == "server" and inner["args"]
-            ] + found
+            servers = [inner for inner in item["block"] if inner["directive"] == "server" and inner["args"]]
+            found.insert(0, servers)
         elif item["directive"] == "proxy_pass" and item["args"]:
-            found.append(item)
+            found.append([item])
         elif item.get("block"):
             found += _targets(item["block"])
     return found

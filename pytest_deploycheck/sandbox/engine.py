@@ -62,6 +62,8 @@ class Container:
         log_file: where the engine keeps what it says; None if in no file.
         health_test: the command that the engine asks for its health; empty if there is none.
         health_every_s: how long it waits before it asks again, in seconds.
+        restart: the policy by which the engine itself starts it again; ``no`` if it does not.
+        is_for_once: it is a command that somebody runs beside the services (``docker compose run``).
     """
 
     identity: str
@@ -76,6 +78,8 @@ class Container:
     log_file: Path | None = None
     health_test: tuple[str, ...] = ()
     health_every_s: float = USUAL_INTERVAL_S
+    restart: str = "no"
+    is_for_once: bool = False
 
     def __str__(self) -> str:
         health = f" ({self.health})" if self.health else ""
@@ -154,6 +158,11 @@ class Engine:
         """Return what a swarm knows of the tasks of a service, those that have ended too; none if there is no such."""
         return self._ask("GET", f"/tasks?filters={quote(json.dumps({'service': [service]}))}") or []
 
+    def restart_condition(self, service: str) -> str:
+        """Return when a swarm puts another task in the place of one of a service that has ended."""
+        task = ((self._ask("GET", f"/services/{service}") or {}).get("Spec") or {}).get("TaskTemplate") or {}
+        return str((task.get("RestartPolicy") or {}).get("Condition") or "any")
+
     def remove_service(self, service: str) -> None:
         """Let the swarm forget a service; it then ends the tasks."""
         self._ask("DELETE", f"/services/{service}")
@@ -225,6 +234,8 @@ def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Contai
         log_file=Path(shown["LogPath"]) if shown.get("LogPath") else None,
         health_test=_health_test(health_check.get("Test") or ()),
         health_every_s=(health_check.get("Interval") or 0) / NANOSECONDS or USUAL_INTERVAL_S,
+        restart=(shown["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no",
+        is_for_once=shown["Config"]["Labels"].get("com.docker.compose.oneoff") == "True",
     )
 
 

@@ -186,6 +186,10 @@ class BaseStack:
         """Return no memory limit: whatever the manager's files declare is enforced here too."""
         return None
 
+    def forgotten_at_boot(self) -> list[str]:
+        """Return nothing: no container engine runs it."""
+        return []
+
     def pass_time(self) -> None:
         """Let the time pass for scripts that do something and then ``sleep`` for hours."""
         sleepers = []

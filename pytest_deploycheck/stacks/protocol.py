@@ -124,6 +124,9 @@ class Stack(Protocol):
     def unenforced_limit(self) -> str | None:
         """Return the memory limit that the manager's files declare for the app, if this machine cannot enforce it."""
 
+    def forgotten_at_boot(self) -> list[str]:
+        """Return what runs now and an engine would not start again when the machine starts, with the reason."""
+
     def end(self) -> None:
         """SIGKILL all processes at once, as a power cut does; nothing starts them again."""
 

@@ -19,11 +19,21 @@ RESTART = "restart_policy: {condition: any, delay: 2s}"
 SERVER = "exec gunicorn -c"
 UVICORN = "deploy/server.py"
 # Each answer is seen, not each pair of them.
-UNBROKEN = [("gunicorn", "sqlite"), ("uvicorn", "sqlite"), ("gunicorn", "postgresql")]
+UNBROKEN = [
+    ("caddy", "gunicorn", "sqlite"),
+    ("nginx", "uvicorn", "sqlite"),
+    ("haproxy", "gunicorn", "postgresql"),
+]
 RECORDS = [
-    sabotage("swarm: no restart", FILE, RESTART, "restart_policy: {condition: none}", "RST002", "RST003"),
     sabotage(
-        "swarm: restart after a failure only", FILE, RESTART, RESTART.replace("any", "on-failure"), "RST003"
+        "swarm: no restart", FILE, RESTART, "restart_policy: {condition: none}", "BOOT001", "RST002", "RST003"
+    ),
+    sabotage(
+        "swarm: restart after a failure only",
+        FILE,
+        RESTART,
+        RESTART.replace("any", "on-failure"),
+        "RST003",
     ),
     sabotage(
         "swarm: the old release goes first",
@@ -57,6 +67,22 @@ RECORDS = [
         'int(os.environ["WEB_CONCURRENCY"]) + 1:',
         "REP001",
         server="uvicorn",
+    ),
+    sabotage(
+        "swarm: nobody looks for a new certificate",
+        "deploy/prepare-proxy",
+        "cmp -s - /tmp/served || deploy/reload-proxy ||",
+        "cmp -s - /tmp/served ||",
+        "TLS010",
+        answers=(("https_proxy", "nginx"),),
+    ),
+    sabotage(
+        "swarm: renewal hook restarts the container",
+        "pyproject.toml",
+        "deploy/containers proxy exec {} deploy/reload-proxy",
+        "deploy/containers proxy restart {}",
+        "TLS009",
+        answers=(("https_proxy", "haproxy"),),
     ),
 ]
 
@@ -120,14 +146,18 @@ def test_engine_is_not_changed_silently(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("server", "database"), UNBROKEN)
+@pytest.mark.parametrize(("proxy", "server", "database"), UNBROKEN)
 def test_unbroken_stack_passes_everything(
-    server: str, database: str, project_with: Callable[..., Path], engine: Engine, tmp_path: Path
+    proxy: str,
+    server: str,
+    database: str,
+    project_with: Callable[..., Path],
+    engine: Engine,
+    tmp_path: Path,
 ) -> None:
     """All checks pass, but for those that have nothing to look at; nothing is left in the engine."""
-    verdict = run_deploycheck(
-        copy_of(project_with(app_server=server, database=database), tmp_path / "notes_api")
-    )
+    made = project_with(https_proxy=proxy, app_server=server, database=database)
+    verdict = run_deploycheck(copy_of(made, tmp_path / "notes_api"))
     assert not verdict.caught | verdict.ids("blocked"), verdict.explain()
     assert verdict.ids("not_verified") | verdict.ids("not_applicable") == ELSEWHERE[database], (
         verdict.explain()

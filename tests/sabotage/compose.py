@@ -24,8 +24,8 @@ VOLUMES = "  volumes:\n    - data:/app/var/data\n    - run:/app/var/run\n"
 CONDITION = "      migrate: {condition: service_completed_successfully}\n"
 
 SABOTAGES = [
-    sabotage("no restart", FILE, ALWAYS, '    restart: "no"\n', "RST002", "RST003"),
-    sabotage("restart after a failure only", FILE, ALWAYS, "    restart: on-failure\n", "RST003"),
+    sabotage("no restart", FILE, ALWAYS, '    restart: "no"\n', "BOOT001", "RST002", "RST003"),
+    sabotage("restart after a failure only", FILE, ALWAYS, "    restart: on-failure\n", "BOOT001", "RST003"),
     sabotage("the shell form of CMD", DOCKERFILE, COMMAND, "CMD deploy/serve || exit 1", "RST007", "RST008"),
     sabotage("a start script without exec", SERVE, EXEC, "gunicorn -c", "RST007", "RST008"),
     sabotage("a health check that cannot fail", DOCKERFILE, HEALTHCHECK, "CMD true", "RST011"),

@@ -13,20 +13,34 @@ import pytest
 from conftest import bake_into
 from ruamel.yaml import YAML
 
-OTHERS = ("supervisor", "systemd", "compose.yaml", "docker compose", "kube", "nginx", "traefik", "haproxy")
+OTHERS = {"supervisor", "systemd", "compose.yaml", "docker compose", "kube", "traefik"}
+# Each proxy with the file in which it looks for tasks.
+PROXIES = {"caddy": "Caddyfile", "haproxy": "haproxy.cfg", "nginx": "nginx.conf"}
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(
+    scope="module",
+    params=[("caddy", "sqlite"), ("caddy", "postgresql"), ("haproxy", "sqlite"), ("nginx", "postgresql")],
+    ids="-".join,
+)
+def answers(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The answers of one project."""
+    proxy, database = request.param
+    return {"https_proxy": proxy, "database": database}
+
+
+@pytest.fixture(scope="module")
+def project(answers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a project for a swarm."""
-    folder = tmp_path_factory.mktemp("swarm") / "projects"
-    return bake_into(folder, process_manager="swarm", database=request.param)
+    return bake_into(tmp_path_factory.mktemp("swarm") / "projects", process_manager="swarm", **answers)
 
 
 def test_scripts_are_shell(project: Path) -> None:
     """Each script may be executed, and a shell can read it."""
-    for name in ("serve", "previous-steps", "reload", "containers"):
-        script = project / "deploy" / name
+    scripts = [path for path in (project / "deploy").iterdir() if path.read_bytes().startswith(b"#!")]
+    assert {"serve", "previous-steps", "reload", "containers"} <= {path.name for path in scripts}
+    for script in scripts:
+        name = script.name
         assert script.stat().st_mode & 0o111, name
         subprocess.run(["sh", "-n", script], check=True)
 
@@ -52,7 +66,7 @@ def test_only_the_proxy_is_in_the_machine_s_network(project: Path) -> None:
     assert (app["read_only"], app["cap_drop"]) == (True, ["ALL"])
 
 
-@pytest.mark.parametrize("project", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("answers", [("nginx", "postgresql")], indirect=True)
 def test_database_is_nobody_s_but_the_app_s(project: Path) -> None:
     """It listens at no address but its own, and publishes nothing; the password is a secret; two never run at once."""
     stack = YAML(typ="safe", pure=True).load((project / "deploy/swarm.yaml").read_text(encoding="utf-8"))
@@ -67,21 +81,23 @@ def test_database_is_nobody_s_but_the_app_s(project: Path) -> None:
     assert not [path for path in others if password.encode() in path.read_bytes()]
 
 
-def test_nothing_of_other_managers_is_there(project: Path) -> None:
+def test_nothing_of_other_answers_is_there(project: Path, answers: dict[str, str]) -> None:
     """No file, and no word in one, is left of answers that were not given."""
     files = [path for path in project.rglob("*") if path.is_file() and ".git/" not in str(path)]
     found = {
         (path.name, other)
         for path in files
-        for other in OTHERS
+        for other in OTHERS | PROXIES.keys() - {answers["https_proxy"]}
         if other in path.name.lower() or other in path.read_text(encoding="utf-8", errors="replace").lower()
     }
     assert not found
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 3, 5])
-def test_each_place_of_the_proxy_leads_to_one_task(project: Path, tasks: int, tmp_path: Path) -> None:
-    """A task that is ready takes its share of the sockets that stand in the Caddyfile; no other task has them."""
+def test_each_place_of_the_proxy_leads_to_one_task(
+    project: Path, answers: dict[str, str], tasks: int, tmp_path: Path
+) -> None:
+    """A task that is ready takes its share of the sockets at which the proxy looks; no other task has them."""
     (tmp_path / "deploy").mkdir()
     run = tmp_path / "var/run"
     run.mkdir(parents=True)
@@ -93,11 +109,11 @@ def test_each_place_of_the_proxy_leads_to_one_task(project: Path, tasks: int, tm
         values = {"SLOT": str(slot), "REPLICAS": str(tasks)}
         subprocess.run([sys.executable, tmp_path / "deploy/health.py", "task"], env=values, check=True)
         links = [path for path in run.iterdir() if path.is_symlink()]
-        taken += [f"unix/var/run/{link.name}" for link in links]
+        taken += [link.name for link in links]
         for path in (*links, tmp_path / "was-ready"):
             path.unlink()
-    caddyfile = (project / "deploy/Caddyfile").read_text(encoding="utf-8")
-    assert sorted(taken) == sorted(re.findall(r"unix/var/run/\S+", caddyfile))
+    text = (project / "deploy" / PROXIES[answers["https_proxy"]]).read_text(encoding="utf-8")
+    assert sorted(taken) == sorted(re.findall(r"unix[/:@]var/run/(\d+\.sock)", text))
 
 
 def _be_ready(path: Path) -> None:

@@ -35,7 +35,7 @@ ADDRESS = Path(__file__).parent.parent / {% if cookiecutter.process_manager in (
 {%- endif %}
 {%- endif %}
 {%- if cookiecutter.process_manager == "swarm" %}
-# Where deploy/Caddyfile looks for tasks: at numbered sockets, which 1, 2, 3, 4, 6 or 12 tasks share evenly.
+# Where {{ {"caddy": "deploy/Caddyfile", "haproxy": "deploy/haproxy.cfg"}.get(cookiecutter.https_proxy, "deploy/nginx.conf") }} looks for tasks: at numbered sockets, which 1, 2, 3, 4, 6 or 12 tasks share evenly.
 PLACES = range(1, 13)
 # Swarm ends a task that is unhealthy. So with the argument "task" it asks for readiness only until the task was ready
 # for the first time: afterwards a restart mends nothing that patience does not (RST010).

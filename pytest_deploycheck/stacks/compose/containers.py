@@ -10,6 +10,8 @@ from pathlib import Path
 from pytest_deploycheck.sandbox.engine import Container, Engine
 
 ENDED = ("exited", "dead")
+# https://docs.docker.com/engine/containers/start-containers-automatically/
+KEPT = ("always", "unless-stopped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,13 @@ class Containers:
     def health_test(self) -> tuple[str, ...]:
         """Return what the engine asks the app for its health; nothing if it does not ask."""
         return next((one.health_test for one in self.of(self.app)), ())
+
+    def forgotten(self) -> list[str]:
+        """Return the services that run now, and that the engine does not start again by itself when it starts."""
+        policies = {
+            one.service: one.restart for one in self.of() if one.status == "running" and not one.is_for_once
+        }
+        return [f"{name} (restart: {policy})" for name, policy in policies.items() if policy not in KEPT]
 
     def last_words(self, lines: int) -> str:
         """Return the last lines of what has ended with an error."""

@@ -329,6 +329,10 @@ class ComposeStack(BaseStack):
         """Tell whether a container has ended for good that should run, or one failed that the app waits for."""
         return self.containers.have_given_up()
 
+    def forgotten_at_boot(self) -> list[str]:
+        """Return the services that the engine would not start again by itself when the machine starts."""
+        return self.containers.forgotten()
+
     def state(self) -> str:
         """Return the states of all containers."""
         return self.containers.describe()
