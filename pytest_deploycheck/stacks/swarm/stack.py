@@ -55,6 +55,8 @@ class SwarmStack(ComposeStack):
     """See the ``Stack`` protocol. The project's commands deploy the file $STACK_FILE as the stack $STACK."""
 
     NAME = "swarm"
+    # With a database and certbot a copy has five containers to make, beside those of the other copies.
+    start_deadline_s = 120.0
     REMOVE = REMOVE
     LABELS = SWARM
     CONTAINERS = Tasks
@@ -71,7 +73,7 @@ class SwarmStack(ComposeStack):
         self.starters = copy.run.config.replicas
 
     def _read(self) -> Services:
-        """Read the stack file. Values in ``${}`` stay: ``docker stack deploy`` knows them."""
+        """Read the stack file. Values in ``${}`` stay, but for images: ``docker stack deploy`` knows them."""
         file, reader = self.copy.root / self.config.manager_config, YAML(typ="safe", pure=True)
         reader.version = (1, 1)  # for docker, 0400 is an octal number
         try:
@@ -81,6 +83,10 @@ class SwarmStack(ComposeStack):
         services = self._own_file.get("services") if isinstance(self._own_file, dict) else None
         if not isinstance(services, dict):
             raise StackError(f"{self.config.manager_config}: it has no services")
+        services = {
+            name: {**service, "image": expanded(str(service.get("image") or ""), self.config.env)}
+            for name, service in services.items()
+        }
         volumes = frozenset(self._own_file.get("volumes") or ())
         found = Services(root=self.copy.root, by_name=services, volumes=volumes)
         own = {str(service.get("image")) for service in services.values() if found.is_script(service)}
@@ -117,9 +123,6 @@ class SwarmStack(ComposeStack):
         release = f"{image} {next(self._deployments)}"
         folder = (self.copy.root / self.config.manager_config).parent
         return moved_file(self._own_file, super()._document(image, extra), folder=folder, release=release)
-
-    def _image_words(self, image: str) -> tuple[list[str], list[str]]:
-        return super()._image_words(expanded(image, self.config.env))
 
     def _start_service(self, name: str) -> None:
         """Let the swarm want a task of the service; deploy it alone where nothing is deployed."""
