@@ -20,7 +20,7 @@ from pytest_deploycheck.probes.kernel import GONE
 from pytest_deploycheck.probes.line import Line
 from pytest_deploycheck.probes.memory import MIB, mib, proportional, shares
 from pytest_deploycheck.probes.processes import Processes, alive, kill
-from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
+from pytest_deploycheck.probes.traffic import PatientTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop
@@ -249,13 +249,13 @@ def leak(workshop: Workshop) -> Leaked:
             return True
         if len(serving) >= len(before.workers):
             path = f"{MARK}leak?mb={each_mb}"
-            leaking.append(TimeLine(tuple(line.get(path) for _ in range(LEAKS_AT_ONCE))))
+            leaking.append(TimeLine(tuple(line.get_patiently(path) for _ in range(LEAKS_AT_ONCE))))
         return False
 
     patience_s = workshop.for_leaks.patience_s
     with (
-        # Where one worker is all there is, requests wait for the next one.
-        SteadyTraffic(stack.entry, stack.config.requests.read, timeout_s=patience_s) as traffic,
+        # Where one worker is all there is, requests wait for the next one. Certificates may still be renewed.
+        PatientTraffic(stack.entry, stack.config.requests.read, timeout_s=patience_s) as traffic,
         contextlib.closing(stack.entry.line(timeout_s=patience_s)) as line,
     ):
         traffic.wait_for_good(10)

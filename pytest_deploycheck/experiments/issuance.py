@@ -11,10 +11,9 @@ from cryptography import x509
 
 from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
-from pytest_deploycheck.experiments.renewals import PatientTraffic
 from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes.tls import trusted_certificate
-from pytest_deploycheck.probes.traffic import TimeLine
+from pytest_deploycheck.probes.traffic import PatientTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.acme_server import AcmeServer, acme_at, require_acme_server
 from pytest_deploycheck.stacks.protocol import Stack

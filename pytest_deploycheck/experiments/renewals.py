@@ -10,9 +10,8 @@ from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked, NotApplicable
 from pytest_deploycheck.probes.answer import Answer
 from pytest_deploycheck.probes.in_flight import InFlight
-from pytest_deploycheck.probes.line import Line
 from pytest_deploycheck.probes.tls import served_certificate
-from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
+from pytest_deploycheck.probes.traffic import PatientTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.run import Finished
 from pytest_deploycheck.stacks.protocol import Stack
@@ -56,21 +55,6 @@ class Renewed:
             f"a request that takes {SLOW_REQUEST_S:.0f} s": [self.slow],
         }
         return [around("requests around the renewal", answers, moments)]
-
-
-class PatientTraffic(SteadyTraffic):
-    """Requests over kept connections, sent again over a new one where the kept one was closed, as browsers do.
-
-    A server may close an idle connection at the very moment at which the client sends: RFC 9112 section 9.3.1.
-    """
-
-    def _send(self, line: Line) -> None:
-        assert isinstance(self.path, str)
-        answer = line.get(self.path)
-        if isinstance(answer.status, str):
-            again = line.get(self.path)
-            answer = Answer(answer.start, again.end, again.status)
-        self._answers.append(answer)
 
 
 @lane(Lane.STOPS)

@@ -61,6 +61,18 @@ class Line(http.client.HTTPConnection):
         """Send one GET; see ``send_to``."""
         return self.send_to("GET", path)
 
+    def get_patiently(self, path: str) -> Answer:
+        """Send one GET, and once more over a new connection where this one was open and is closed, as browsers do.
+
+        A server may close an idle connection at the very moment at which the client sends: RFC 9112 section 9.3.1.
+        """
+        was_open = self.sock is not None
+        answer = self.get(path)
+        if not was_open or isinstance(answer.status, int):
+            return answer
+        again = self.get(path)
+        return Answer(answer.start, again.end, again.status)
+
     def send_to(self, method: str, path: str) -> Answer:
         """Send one request without a body to ``path`` below the prefix, and time it."""
         start = time.monotonic()

@@ -100,6 +100,14 @@ class SteadyTraffic(Repeated):
         return wait_for(seen, lambda number: number >= count, deadline_s=deadline_s) >= count
 
 
+class PatientTraffic(SteadyTraffic):
+    """Requests over kept connections to a proxy that may read its configuration anew; see ``Line.get_patiently``."""
+
+    def _send(self, line: Line) -> None:
+        assert isinstance(self.path, str)
+        self._answers.append(line.get_patiently(self.path))
+
+
 def gather(look: Callable[[], object], *, count: int, threads: int) -> list[object]:
     """Call ``look`` ``count`` times from several threads and return what it returned."""
     with ThreadPoolExecutor(threads, thread_name_prefix="gather") as pool:

@@ -159,9 +159,10 @@ class Engine:
         return self._ask("GET", f"/tasks?filters={quote(json.dumps({'service': [service]}))}") or []
 
     def restart_condition(self, service: str) -> str:
-        """Return when a swarm puts another task in the place of one of a service that has ended."""
-        task = ((self._ask("GET", f"/services/{service}") or {}).get("Spec") or {}).get("TaskTemplate") or {}
-        return str((task.get("RestartPolicy") or {}).get("Condition") or "any")
+        """Return when a swarm puts another task in the place of one that has ended; ``unknown`` if it does not say."""
+        found = self._ask("GET", f"/services/{service}")
+        policy = ((found["Spec"]["TaskTemplate"]).get("RestartPolicy") or {}) if found else {}
+        return str(policy.get("Condition") or ("any" if found else "unknown"))
 
     def remove_service(self, service: str) -> None:
         """Let the swarm forget a service; it then ends the tasks."""

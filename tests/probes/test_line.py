@@ -73,3 +73,35 @@ def test_an_error_has_a_name() -> None:
         port = closed.getsockname()[1]
     with line_to(port) as line:
         assert line.get("/").status == "ConnectionRefusedError"
+
+
+def closing_at(number: int) -> Iterator[int]:
+    """Answer requests, but close the connection in the place of one answer, by its number; yield the port."""
+
+    def serve(listener: socket.socket) -> None:
+        requests = 0
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    while connection.recv(1000):
+                        requests += 1
+                        if requests == number:
+                            break
+                        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize(("number", "statuses"), [(2, [204, 204]), (1, ["RemoteDisconnected", 204])])
+def test_what_was_open_and_is_closed_meanwhile_is_tried_once_more(
+    number: int, statuses: list[int | str]
+) -> None:
+    """A server may close an idle connection while the client sends; a new one that it closes is a failure."""
+    with contextlib.contextmanager(closing_at)(number) as port, line_to(port) as line:
+        assert [line.get_patiently("/").status for _ in range(2)] == statuses

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from conftest import Bake
@@ -21,27 +26,73 @@ time.sleep(1)
 async def app(scope, receive, send):
     pass
 """
+SERVES = """
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+"""
+# asyncio's own number is 100.
+MANY = 500
+
+
+@contextmanager
+def running(conf: Path, folder: Path, app: str) -> Iterator[subprocess.Popen[str]]:
+    """Run an app with these settings."""
+    (folder / "slow.py").write_text(app)
+    (folder / "var/run").mkdir(parents=True)
+    gunicorn = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "-c", str(conf), "slow:app"],
+        cwd=folder,
+        env={"PATH_PREFIX": ""},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield gunicorn
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(gunicorn.pid, signal.SIGKILL)
+        gunicorn.communicate()
+
+
+def test_many_connections_may_wait_for_a_worker(bake: Bake) -> None:
+    """While nobody accepts, a unix socket refuses at once what has no place in its queue (RES004)."""
+    with tempfile.TemporaryDirectory(prefix="dc-", dir="/tmp") as folder:
+        path = Path(folder, "var/run/app.sock")
+        with running(bake() / CONF, Path(folder), SERVES) as gunicorn, ExitStack() as held:
+            deadline = time.monotonic() + 20
+            while not _answers(path) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.killpg(gunicorn.pid, signal.SIGSTOP)
+            for _ in range(MANY):
+                line = held.enter_context(socket.socket(socket.AF_UNIX))
+                line.settimeout(0)
+                line.connect(str(path))
+            os.killpg(gunicorn.pid, signal.SIGCONT)
+
+
+def _answers(path: Path) -> bool:
+    """Tell whether a request is answered."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(1)
+        try:
+            line.connect(str(path))
+            line.sendall(b"GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+            return b" 204 " in line.recv(100)
+        except OSError:
+            return False
 
 
 def test_a_stop_while_the_app_is_imported_is_not_lost(tmp_path: Path, bake: Bake) -> None:
     """Workers that are told to stop before they serve stop when they can, not after the whole time of grace."""
-    (tmp_path / "slow.py").write_text(APP)
-    (tmp_path / "var/run").mkdir(parents=True)
-    gunicorn = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", str(bake() / CONF), "slow:app"],
-        cwd=tmp_path,
-        env={"PATH_PREFIX": ""},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with running(bake() / CONF, tmp_path, APP) as gunicorn:
         deadline = time.monotonic() + 10
         while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         gunicorn.send_signal(signal.SIGTERM)
         began = time.monotonic()
         _, log = gunicorn.communicate(timeout=2 * GRACE_S)
-    finally:
-        gunicorn.kill()
-    assert time.monotonic() - began < GRACE_S / 2, log
-    assert gunicorn.returncode == 0, log
+        assert time.monotonic() - began < GRACE_S / 2, log
+        assert gunicorn.returncode == 0, log

@@ -9,6 +9,7 @@ import signal
 {%- if cookiecutter.process_manager in ("compose", "swarm") %}
 import socket
 {%- endif %}
+from functools import partial
 {%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy == "traefik" %}
 from pathlib import Path
 {%- endif %}
@@ -81,5 +82,9 @@ def post_fork(_server: object, _worker: object) -> None:
 
 
 def post_worker_init(worker: ASGIWorker) -> None:
-    """Take SIGTERM as soon as the event loop runs (RST007 RST008)."""
+    """Take SIGTERM as soon as the event loop runs (RST007 RST008).
+
+    Let as many connections wait as Gunicorn's parent does: the loop would take 100, and a socket refuses the rest.
+    """
     worker.loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, {signal.SIGTERM})
+    worker.loop.create_server = partial(worker.loop.create_server, backlog=worker.cfg.backlog)

@@ -6,12 +6,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pytest_deploycheck.sandbox.engine import Container, Engine
 
 ENDED = ("exited", "dead")
-# https://docs.docker.com/engine/containers/start-containers-automatically/
-KEPT = ("always", "unless-stopped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,11 @@ class Containers:
         project: the name of the Compose project.
         app, proxy: the names of these services.
         before: which have ended, and when, before what is looked at now began.
+        KEPT: the policies by which the engine starts them again when it starts itself.
     """
+
+    # https://docs.docker.com/engine/containers/start-containers-automatically/
+    KEPT: ClassVar = ("always", "unless-stopped")
 
     engine: Engine
     project: str
@@ -76,12 +79,18 @@ class Containers:
         """Return what the engine asks the app for its health; nothing if it does not ask."""
         return next((one.health_test for one in self.of(self.app)), ())
 
-    def forgotten(self) -> list[str]:
-        """Return the services that run now, and that the engine does not start again by itself when it starts."""
-        policies = {
+    def policies(self) -> dict[str, str]:
+        """Return the restart policy of each service that runs now."""
+        return {
             one.service: one.restart for one in self.of() if one.status == "running" and not one.is_for_once
         }
-        return [f"{name} (restart: {policy})" for name, policy in policies.items() if policy not in KEPT]
+
+    def forgotten(self) -> list[str]:
+        """Return the services that the engine does not start again by itself when it starts, each with the reason."""
+        policies = self.policies()
+        absent = [f"{name} (it does not run)" for name in (self.app, self.proxy) if name not in policies]
+        lost = [f"{name} (restart: {policy})" for name, policy in policies.items() if policy not in self.KEPT]
+        return [*absent, *lost]
 
     def last_words(self, lines: int) -> str:
         """Return the last lines of what has ended with an error."""

@@ -8,12 +8,13 @@ from pytest_deploycheck.sandbox.engine import SWARM, Container
 from pytest_deploycheck.stacks.compose.containers import ENDED, Containers
 
 GONE_DEADLINE_S = 15.0
-# With "none", what an engine ran is gone when it starts again: seen with Docker 28.5, after a stop in order.
-KEPT = ("any", "on-failure")
 
 
 class Tasks(Containers):
     """The containers of a stack. Swarm starts none again: it makes new ones, and keeps some that have ended."""
+
+    # With "none", what an engine ran is gone when it starts again: seen with Docker 28.5, after a stop in order.
+    KEPT = ("any", "on-failure")
 
     def of(self, *services: str) -> list[Container]:
         """Return the containers of some services, or all; of those that have ended only what has no successor."""
@@ -47,11 +48,10 @@ class Tasks(Containers):
         """Tell whether the swarm has tasks of each of these services."""
         return all(self.engine.tasks(f"{self.project}_{name}") for name in services)
 
-    def forgotten(self) -> list[str]:
-        """Return the services that run now, and of which the swarm makes no new tasks when the engine starts."""
+    def policies(self) -> dict[str, str]:
+        """Return of each service that runs now when the swarm makes a new task for one that has ended."""
         names = sorted({one.service for one in self.live()})
-        conditions = {name: self.engine.restart_condition(f"{self.project}_{name}") for name in names}
-        return [f"{name} (condition: {one})" for name, one in conditions.items() if one not in KEPT]
+        return {name: self.engine.restart_condition(f"{self.project}_{name}") for name in names}
 
     def describe(self) -> str:
         """Return the states of all containers, and why tasks never had one."""
