@@ -19,6 +19,7 @@ from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.engine import Container, Engine
 from pytest_deploycheck.sandbox.health_timers import HealthTimers
 from pytest_deploycheck.stacks.compose import ComposeStack
+from pytest_deploycheck.stacks.compose.containers import Containers
 from pytest_deploycheck.stacks.compose.database import DatabaseService
 from pytest_deploycheck.stacks.compose.services import Services, mount_of, seconds
 from pytest_deploycheck.stacks.selection import stack_for
@@ -40,6 +41,7 @@ SHOWN = {
         "Labels": {"com.docker.compose.project": "notes_api", "com.docker.compose.service": "app"},
         "Healthcheck": {"Test": ["CMD-SHELL", "deploy/health.py"], "Interval": 50_000_000},
     },
+    "HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 0}},
 }
 
 # What podman 4.3 says of itself.
@@ -100,9 +102,16 @@ def test_containers_of_a_project_are_found(engine: Engine) -> None:
         ended="2026-11-25T20:01:00.2Z",
         health_test=("/bin/sh", "-c", "deploy/health.py"),
         health_every_s=0.05,
+        restart="on-failure",
     )
     assert engine.containers("notes_api") == [found]
     assert engine.containers("another") == []
+
+
+def test_what_the_engine_does_not_start_again_is_told(engine: Engine) -> None:
+    """One reason for each service, also for one that is not there: what does not run is not brought back."""
+    containers = Containers(engine=engine, project="notes_api", app="app", proxy="proxy")
+    assert containers.forgotten() == ["proxy (it does not run)", "app (restart: on-failure)"]
 
 
 def test_an_engine_that_is_away_has_no_containers(tmp_path: Path) -> None:
