@@ -81,8 +81,9 @@ class Start:
 
     def describe(self) -> str:
         """Say what happened, for a message."""
-        if self.served:
-            return f"alive after {self.alive_s:.1f} s, ready after {self.ready_s:.1f} s"
+        if self.ready_s is not None:
+            alive = "never alive" if self.alive_s is None else f"alive after {self.alive_s:.1f} s"
+            return f"{alive}, ready after {self.ready_s:.1f} s"
         state = self.stack.state()
         told = self.exit_status is None or f"with status {self.exit_status}" in state
         end = "" if told else f"; the start command ended with status {self.exit_status}"
@@ -116,7 +117,9 @@ def start_and_watch(
         if _ask(stack, requests.ready, asked):
             ready_s = time.monotonic() - began
             read, version_ready = stack.entry.status(requests.read), _version(stack)
-        if alive_s is None and _ask(stack, requests.live, asked):
+        # Whoever is ready lives; a proxy may just then close a connection, as it takes over its first certificate.
+        tries = 1 if ready_s is None else 2
+        if alive_s is None and any(_ask(stack, requests.live, asked) for _ in range(tries)):
             alive_s = time.monotonic() - began
             version_alive = _version(stack)
         if ready_s is not None or _has_ended(stack, process.poll()) or stack.has_given_up():
