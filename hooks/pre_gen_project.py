@@ -96,13 +96,14 @@ def _prefix(value: str, answers: dict) -> str:
 
 
 def _proxy(value: str, answers: dict) -> str:
+    manager = answers["process_manager"]
+    if manager == "swarm" and value == "traefik":
+        return "it opens no unix sockets, where tasks of a swarm are found: choose another one"
     instead = {
         "kubernetes": "the cluster's gateway is the proxy: leave the first answer, caddy",
         "cloud": "the platform's edge is the proxy: leave the first answer, caddy",
     }
-    if value == "traefik":
-        instead["swarm"] = "it opens no unix sockets, where tasks of a swarm are found: choose another one"
-    return "" if value == "caddy" else instead.get(answers["process_manager"], "")
+    return "" if value == "caddy" else instead.get(manager, "")
 
 
 def _database(value: str, answers: dict) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from conftest import Bake
 
+from pytest_deploycheck.probes.wait import wait_for
+
 CONF = "deploy/gunicorn.conf.py"
 GRACE_S = 25
 APP = """
@@ -62,9 +64,7 @@ def test_many_connections_may_wait_for_a_worker(bake: Bake) -> None:
     with tempfile.TemporaryDirectory(prefix="dc-", dir="/tmp") as folder:
         path = Path(folder, "var/run/app.sock")
         with running(bake() / CONF, Path(folder), SERVES) as gunicorn, ExitStack() as held:
-            deadline = time.monotonic() + 20
-            while not _answers(path) and time.monotonic() < deadline:
-                time.sleep(0.02)
+            assert wait_for(lambda: _answers(path), bool, deadline_s=20)
             os.killpg(gunicorn.pid, signal.SIGSTOP)
             for _ in range(MANY):
                 line = held.enter_context(socket.socket(socket.AF_UNIX))

@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import bake_into
+
+from pytest_deploycheck.probes.wait import wait_for
 
 DEADLINE_S = 30
 OWN = "/tmp/was-ready"  # containers have a /tmp of their own
@@ -52,14 +53,6 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield project
 
 
-def wait_until(seen: Callable[[], bool]) -> bool:
-    """Wait until it is seen, and tell whether it was."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not seen() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return seen()
-
-
 def test_the_proxy_finds_a_container_when_that_is_ready(project: Path) -> None:
     """The name at which it looks leads to the container before, until the new one has said that it is ready."""
     name, asked = project / "var/run/app.sock", project / "asked"
@@ -77,11 +70,13 @@ def test_the_proxy_finds_a_container_when_that_is_ready(project: Path) -> None:
         ["deploy/serve"], cwd=project, env=values, start_new_session=True, stderr=subprocess.DEVNULL
     )
     try:
-        assert wait_until(lambda: asked.exists() and len(asked.read_text().split()) > 1)
+        assert wait_for(
+            lambda: asked.exists() and len(asked.read_text().split()) > 1, bool, deadline_s=DEADLINE_S
+        )
         assert set(asked.read_text().split()) == {"503"}
         assert name.readlink() == Path("before.sock")
         (project / "ready").touch()
-        assert wait_until(lambda: name.readlink() != Path("before.sock"))
+        assert wait_for(lambda: name.readlink() != Path("before.sock"), bool, deadline_s=DEADLINE_S)
         assert name.readlink() == Path(f"{socket.gethostname()}.sock")
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(name))
