@@ -27,7 +27,7 @@ from pytest_deploycheck.stacks.selection import stack_for
 # What Docker 20.10 says of a container whose server was killed, less what nobody reads here.
 SHOWN = {
     "Id": "ea286f46e325",
-    "Name": "/notes_api_app_1",
+    "Name": "/notes_api_app_2",
     "RestartCount": 1,
     "Created": "2026-11-25T20:00:00.1Z",
     "State": {
@@ -38,7 +38,11 @@ SHOWN = {
         "Health": {"Status": "healthy"},
     },
     "Config": {
-        "Labels": {"com.docker.compose.project": "notes_api", "com.docker.compose.service": "app"},
+        "Labels": {
+            "com.docker.compose.project": "notes_api",
+            "com.docker.compose.service": "app",
+            "com.docker.compose.container-number": "2",
+        },
         "Healthcheck": {"Test": ["CMD-SHELL", "deploy/health.py"], "Interval": 50_000_000},
     },
     "HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 0}},
@@ -103,6 +107,7 @@ def test_containers_of_a_project_are_found(engine: Engine) -> None:
         health_test=("/bin/sh", "-c", "deploy/health.py"),
         health_every_s=0.05,
         restart="on-failure",
+        number=2,
     )
     assert engine.containers("notes_api") == [found]
     assert engine.containers("another") == []
@@ -112,6 +117,14 @@ def test_what_the_engine_does_not_start_again_is_told(engine: Engine) -> None:
     """One reason for each service, also for one that is not there: what does not run is not brought back."""
     containers = Containers(engine=engine, project="notes_api", app="app", proxy="proxy")
     assert containers.forgotten() == ["proxy (it does not run)", "app (restart: on-failure)"]
+
+
+def test_the_container_that_a_release_left_is_asked_for_its_health(engine: Engine) -> None:
+    """After a release the only container is the second one, and Compose would ask the first one if not told."""
+    containers = Containers(engine=engine, project="notes_api", app="app", proxy="proxy")
+    assert containers.health_check() == "docker compose exec -T --index=2 app /bin/sh -c deploy/health.py"
+    nobody = Containers(engine=engine, project="notes_api", app="web", proxy="proxy")
+    assert nobody.health_check() is None
 
 
 def test_an_engine_that_is_away_has_no_containers(tmp_path: Path) -> None:

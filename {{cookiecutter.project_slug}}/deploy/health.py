@@ -3,6 +3,7 @@
 It asks for readiness at the app's own {% if cookiecutter.process_manager in ("kubernetes", "cloud") or (cookiecutter.https_proxy == "traefik" and cookiecutter.process_manager != "compose") %}port{% else %}socket{% endif %}, so what it tells is the app's state, not that of proxy and network.
 """
 
+{% set leads = cookiecutter.process_manager == "swarm" or (cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik") -%}
 {% if cookiecutter.process_manager not in ("supervisor", "systemd", "compose", "swarm") -%}
 import os
 import socket
@@ -20,7 +21,7 @@ from dotenv import dotenv_values
 VALUES = {**dotenv_values(Path(__file__).parent.parent / ".env"), **os.environ}
 ADDRESS = ("127.0.0.1", int(VALUES.get("APP_PORT") or 0))
 {%- else -%}
-{% if cookiecutter.process_manager == "swarm" or (cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik") -%}
+{% if leads -%}
 import os
 {% endif -%}
 import socket
@@ -43,7 +44,7 @@ WAS_READY = Path("/tmp/was-ready")  # noqa: S108
 QUESTION = b"live" if sys.argv[1:] == ["task"] and WAS_READY.exists() else b"ready"
 REQUEST = b"GET /health/" + QUESTION + b" HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
 {%- else %}
-{%- if cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" %}
+{%- if leads %}
 WAS_READY = Path("/tmp/was-ready")  # noqa: S108
 {%- endif %}
 REQUEST = b"GET /health/ready HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
@@ -63,6 +64,15 @@ def ask() -> str:
         connection.sendall(REQUEST)
         with connection.makefile(encoding="utf-8") as answer:
             return answer.read()
+{%- if leads %}
+
+
+def lead_proxy_here(name: str) -> None:
+    """Let the proxy find this container at a socket of that name, in the place of whoever was there (RST009)."""
+    link = ADDRESS.with_suffix(f".{os.getpid()}")
+    link.symlink_to(ADDRESS.name)
+    link.replace(ADDRESS.with_name(name))
+{%- endif %}
 
 
 try:
@@ -73,19 +83,13 @@ if not head.startswith("HTTP/1.1 200"):
     sys.exit(f"unhealthy: {body or 'no answer'}")
 {%- if cookiecutter.process_manager == "swarm" %}
 if sys.argv[1:] == ["task"] and not WAS_READY.exists():
-    # From now on the proxy finds this task at its places, and no longer that of the release before (RST009).
     slot, tasks = int(os.environ["SLOT"]), int(os.environ["REPLICAS"])
     for place in PLACES[(slot - 1) % tasks :: tasks]:
-        link = ADDRESS.with_suffix(f".{os.getpid()}")
-        link.symlink_to(ADDRESS.name)
-        link.replace(ADDRESS.with_name(f"{place}.sock"))
+        lead_proxy_here(f"{place}.sock")
     WAS_READY.touch()
-{%- elif cookiecutter.process_manager == "compose" and cookiecutter.https_proxy != "traefik" %}
+{%- elif leads %}
 if not WAS_READY.exists():
-    # From now on the proxy finds this container, and no longer the one before (RST009).
-    link = ADDRESS.with_suffix(f".{os.getpid()}")
-    link.symlink_to(ADDRESS.name)
-    link.replace(ADDRESS.with_name("app.sock"))
+    lead_proxy_here("app.sock")
     WAS_READY.touch()
 {%- endif %}
 sys.stdout.write(f"healthy: {body}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -75,9 +76,12 @@ class Containers:
         told = self.engine.signalled(time.time() - (time.monotonic() - since))
         return all(one.identity in told for one in self.of(self.app) if one.status == "running")
 
-    def health_test(self) -> tuple[str, ...]:
-        """Return what the engine asks the app for its health; nothing if it does not ask."""
-        return next((one.health_test for one in self.of(self.app)), ())
+    def health_check(self) -> str | None:
+        """Return the command that asks the app what the engine asks it; None if the engine does not ask."""
+        one = next(iter(self.of(self.app)), None)
+        if not one or not one.health_test:
+            return None
+        return f"docker compose exec -T --index={one.number} {self.app} {shlex.join(one.health_test)}"
 
     def policies(self) -> dict[str, str]:
         """Return the restart policy of each service that runs now."""

@@ -313,9 +313,7 @@ class ComposeStack(BaseStack):
     @property
     def health_check(self) -> str | None:
         """Return the project's own health check, or what the engine asks the app's container."""
-        words = self.containers.health_test()
-        asked = f"docker compose exec -T {self.containers.app} {shlex.join(words)}" if words else None
-        return self.config.health_check or asked
+        return self.config.health_check or self.containers.health_check()
 
     def is_running(self) -> bool:
         """Tell whether the engine says of app and proxy that they run, and of none that it is unhealthy."""
