@@ -126,7 +126,7 @@ def start_and_watch(
             break
         if alive_s is not None and time.monotonic() - began > alive_s + max(ready_deadline_s, 3 * alive_s):
             break
-        time.sleep(0.05)
+        time.sleep(0.1)
     _refuse_strangers(stack, alive_s)
     return Start(
         stack=stack,

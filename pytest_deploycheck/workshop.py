@@ -151,7 +151,7 @@ class Workshop:
 
     Attributes:
         gentle: the stack for checks that do not hurt it.
-        for_kills, for_stops, for_leaks: the stacks of three lanes of experiments, which do.
+        for_kills, for_stops, for_late, for_leaks: the stacks of four lanes of experiments, which do.
         lanes: the threads of the experiments.
     """
 
@@ -161,6 +161,7 @@ class Workshop:
         self.gentle = SteadyStack(self.stack, ask_manager=False)
         self.for_kills = SteadyStack(self.stack, ask_manager=True)
         self.for_stops = SteadyStack(self.stack, ask_manager=False)
+        self.for_late = SteadyStack(self.stack, ask_manager=False)
         self.for_leaks = SteadyStack(self.stack, ask_manager=False)
         self.lanes = {lane: LaneThread(lane.name) for lane in Lane}
         if (
@@ -250,11 +251,6 @@ class Workshop:
         if lane_of(experiment) is not Lane.ALONE and not future.done():
             self.gentle.steady()
         return future.result()
-
-    def found_by(self, experiment: Experiment) -> Any | None:
-        """Return what an earlier experiment of the same lane has found; None if it was not run, or came to nothing."""
-        future = self._experiments.get(experiment)
-        return future.result() if future and future.done() and not future.exception() else None
 
     def wait_for_experiments(self) -> None:
         """Wait until no experiment runs in the background."""

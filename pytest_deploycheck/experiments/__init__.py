@@ -18,7 +18,7 @@ class Lane(enum.Enum):
     GENTLE = "on the stack that most checks share, which they must not hurt"
     KILLS = "on the stack whose processes are killed, which is found steady by each"
     STOPS = "on the stack that is stopped and started, which is found steady by each"
-    LATE = "on the stack whose database comes up after it"
+    LATE = "on the stack whose database comes up after it, which then gets a new release"
     ISSUE = "on the stack that gets its certificates from an ACME server, and whose workers then leak"
     OWN = "on stacks of their own"
     ALONE = "without any stack"

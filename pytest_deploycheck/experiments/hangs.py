@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from pytest_deploycheck.charts import BarChart
 from pytest_deploycheck.experiments import Lane, lane
-from pytest_deploycheck.experiments.late import LateDatabase, start_before_database
 from pytest_deploycheck.probes.in_flight import InFlight
 from pytest_deploycheck.probes.processes import Processes, alive, kill
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
-from pytest_deploycheck.start import Start, start_and_watch
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 SIGSTOP = 19
 MARGIN_S = 8.0
@@ -53,26 +51,20 @@ class Hung:
 
 @lane(Lane.LATE, ends_stack=True)
 def hang_workers(workshop: Workshop) -> Hung:
-    """Block the event loop of one worker, send SIGSTOP to another, and wait; with one worker one after the other.
-
-    The stack that was started before its database is used up, if there is one.
-    """
-    late: LateDatabase | None = workshop.found_by(start_before_database)
-    start = late.start if late and late.start.served else start_and_watch(workshop.stack())
+    """Block the event loop of one worker, send SIGSTOP to another, and wait; with one worker one after the other."""
     try:
-        return _hang(start.must_serve())
+        return _hang(workshop.for_late.steady(), workshop.for_late.patience_s)
     finally:
-        end(start.stack)
+        workshop.for_late.end()
 
 
-def _hang(start: Start) -> Hung:
-    stack = start.stack
+def _hang(stack: Stack, patience_s: float) -> Hung:
     count = stack.config.workers
     deadline_s = stack.config.hang_timeout_s + MARGIN_S
 
     def workers() -> frozenset[int]:
         return wait_for(
-            stack.processes, lambda now: len(now.workers) >= count, deadline_s=start.patience_s
+            stack.processes, lambda now: len(now.workers) >= count, deadline_s=patience_s
         ).workers
 
     workers()

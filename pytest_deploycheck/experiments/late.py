@@ -26,7 +26,7 @@ class LateDatabase:
     """A stack was started while its database was not there; that came some seconds later.
 
     Attributes:
-        stack: the stack; it goes on running if it serves, for the next experiment of this lane.
+        stack: the stack; it goes on running if it serves, for the next experiments of this lane.
         steps: what was done.
         start: what was seen from the start command on.
         arrived_s: when the database came, in seconds from the start command on; None if it ended before.
@@ -78,7 +78,9 @@ def start_before_database(workshop: Workshop) -> LateDatabase:
     )
     running = start.served and wait_for(stack.is_running, bool, deadline_s=start.patience_s)
     state = stack.state()
-    if not start.served:
+    if start.served:
+        workshop.for_late.adopt(start)
+    else:
         end(stack)
     arrived_s = arrivals[0] - start.began if arrivals else None
     came = f"the database came after {arrived_s:.1f} s" if arrived_s else "it ended before one came"

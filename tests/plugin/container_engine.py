@@ -95,45 +95,56 @@ def engine(*options: str) -> Iterator[Engine]:
 
     ``docker`` and the checks find it by ``DOCKER_HOST``; ``options`` are more of those of ``dockerd``.
     """
+    with daemon(*options) as found:
+        yield found.engine
+
+
+@contextmanager
+def daemon(*options: str) -> Iterator[Daemon]:
+    """The same, for who wants to start the engine again."""
     folder = Path(tempfile.mkdtemp(prefix="dc-engine-"))
-    found = Engine(folder / "docker.sock")
-    with control_group(folder.name) as group:
-        yield from _running(found, folder, group, options)
-
-
-def _running(found: Engine, folder: Path, group: str, more: tuple[str, ...]) -> Iterator[Engine]:
-    places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
-    options = [*(f"--{name}={folder / place}" for name, place in places.items()), *more]
-    with (folder / "log").open("wb") as log:
-        daemon = subprocess.Popen(
-            [
-                # Outside of the group it would get less of the CPU than all that it has started.
-                "nice",
-                "--adjustment=-10",
-                "dockerd",
-                "--bridge=none",
-                "--iptables=false",
-                f"--cgroup-parent={group}",
-                f"--host={found.address}",
-                *options,
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
     before = os.environ.get("DOCKER_HOST")
-    os.environ["DOCKER_HOST"] = found.address
-    try:
-        up = wait_for(lambda: found.pid, bool, deadline_s=START_DEADLINE_S)
-        assert up, (folder / "log").read_text(encoding="utf-8")
-        yield found
-    finally:
-        os.environ.pop("DOCKER_HOST") if before is None else os.environ.update(DOCKER_HOST=before)
-        daemon.terminate()
-        daemon.wait(timeout=60)
-        # The engine leaves the network namespaces mounted that its containers shared with the machine.
-        for namespace in folder.glob("exec/netns/*"):
-            subprocess.run(["umount", namespace], check=False, capture_output=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    with control_group(folder.name) as group:
+        found = Daemon(folder, (f"--cgroup-parent={group}", *options))
+        os.environ["DOCKER_HOST"] = found.engine.address
+        try:
+            found.start()
+            yield found
+        finally:
+            os.environ.pop("DOCKER_HOST") if before is None else os.environ.update(DOCKER_HOST=before)
+            found.stop()
+            # The engine leaves the network namespaces mounted that its containers shared with the machine.
+            for namespace in folder.glob("exec/netns/*"):
+                subprocess.run(["umount", namespace], check=False, capture_output=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Daemon:
+    """The process of an engine that has all in one folder."""
+
+    def __init__(self, folder: Path, options: tuple[str, ...]) -> None:
+        """``options`` are more of those of ``dockerd``."""
+        self.engine = Engine(folder / "docker.sock")
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        # Outside of the group it would get less of the CPU than all that it has started.
+        self._command = ["nice", "--adjustment=-10", "dockerd", "--bridge=none", "--iptables=false"]
+        places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        self._command += [f"--{name}={folder / place}" for name, place in places.items()]
+        self._command += [f"--host={self.engine.address}", *options]
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
+        up = wait_for(lambda: self.engine.pid, bool, deadline_s=START_DEADLINE_S)
+        assert up, self._log.read_text(encoding="utf-8")
+
+    def stop(self) -> None:
+        """Stop it in order, as a machine does that goes down: it stops its containers first."""
+        if self._process:
+            self._process.terminate()
+            self._process.wait(timeout=60)
 
 
 def other_swarm() -> str | None:

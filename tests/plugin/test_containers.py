@@ -16,14 +16,16 @@ import compose_postgresql
 import compose_traefik
 import container_engine
 import pytest
+from container_engine import Daemon
 from harness import PACKAGE_OF, PROGRAMS_OF, Sabotage, Verdict, VerdictOf, bake, copy_of, run_deploycheck
 from images import BASE_IMAGE
 
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox import compose_plugin
-from pytest_deploycheck.sandbox.engine import Engine
+from pytest_deploycheck.sandbox.engine import COMPOSE, Engine
 from pytest_deploycheck.sandbox.ports import Ports
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
+from pytest_deploycheck.stacks.compose.containers import Containers
 
 pytestmark = pytest.mark.slow
 
@@ -61,12 +63,18 @@ LARGEST = 1.3
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
+def daemon() -> Iterator[Daemon]:
     """An engine of its own, with images that stand for those of a registry."""
     if lack := container_engine.missing():
         pytest.skip(lack)
-    with container_engine.engine() as found:
+    with container_engine.daemon() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def engine(daemon: Daemon) -> Engine:
+    """What that engine says."""
+    return daemon.engine
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +124,7 @@ def test_the_image_has_little_but_its_base_and_the_packages(project_with: Callab
 def test_it_serves_with_volumes_and_users_of_its_own(
     proxy: str,
     database: str,
+    daemon: Daemon,
     project_with: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -123,7 +132,8 @@ def test_it_serves_with_volumes_and_users_of_its_own(
 ) -> None:
     """Copies have folders as volumes, and one user for all. As in production, each service can write where it must.
 
-    A release that does not become healthy, or is interrupted, ``deploy/reload`` takes back.
+    A release that does not become healthy, or is interrupted, ``deploy/reload`` takes back. An engine that is stopped
+    and started, as with its machine, brings all back, and nobody types anything (BOOT001).
     """
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
@@ -154,8 +164,15 @@ def test_it_serves_with_volumes_and_users_of_its_own(
         assert health == "healthy", docker("compose", "logs", "--tail=20")
         _bring_bad_release(project)
         assert docker("compose", "ps", "--quiet", "app") == app
-        ready = f"curl -skf https://localhost:{os.environ['HTTPS_PORT']}/health/ready"
-        assert all(subprocess.run(shlex.split(ready), check=False).returncode == 0 for _ in range(8))
+        ready = shlex.split(f"curl -skf https://localhost:{os.environ['HTTPS_PORT']}/health/ready")
+        assert all(subprocess.run(ready, check=False).returncode == 0 for _ in range(8))
+        daemon.stop()
+        assert subprocess.run(ready, check=False).returncode != 0
+        daemon.start()
+        back = wait_for(
+            lambda: subprocess.run(ready, check=False).returncode, lambda status: status == 0, deadline_s=60
+        )
+        assert back == 0, docker("compose", "ps", "--all")
     finally:
         docker("compose", "down", "--volumes", "--timeout=5")
         ports.close()
@@ -222,6 +239,33 @@ def test_unbroken_containers_bear_blows(
         lambda verdict: verdict.ids("passed") >= BLOWS,
     )
     assert verdict.ids("passed") >= BLOWS, verdict.explain()
+
+
+def test_an_engine_forgets_at_its_start_what_is_said_of_it(
+    daemon: Daemon, project_with: Callable[..., Path]
+) -> None:
+    """BOOT001 reads restart policies. What they mean is seen here: the engine is stopped in order and started again."""
+    project_with(app_server="gunicorn")  # for its base image
+    policies = ("no", "on-failure", "unless-stopped", "always")
+    # As servers do, it ends with 0 when it is told to.
+    patient = ("sh", "-c", "trap 'exit 0' TERM; sleep infinity & wait")
+    found = Containers(engine=daemon.engine, project="patient", app="always", proxy="no")
+    for policy in policies:
+        labels = (f"--label={COMPOSE.project}=patient", f"--label={COMPOSE.service}={policy}")
+        docker("run", "--detach", "--network=none", f"--restart={policy}", *labels, BASE_IMAGE, *patient)
+    try:
+        said = found.forgotten()
+        daemon.stop()
+        daemon.start()
+        running = wait_for(
+            lambda: {one.service for one in found.of() if one.status == "running"},
+            lambda services: len(services) == len(policies) - len(said),
+            deadline_s=20,
+        )
+        assert sorted(said) == ["no (restart: no)", "on-failure (restart: on-failure)"]
+        assert running == {"unless-stopped", "always"}
+    finally:
+        docker("rm", "--force", *(one.identity for one in found.of()))
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.id)

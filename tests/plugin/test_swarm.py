@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import container_engine
 import pytest
+from container_engine import Daemon
 from harness import Sabotage, bake, copy_of, run_deploycheck, sabotage
 from test_containers import ELSEWHERE, run
 
+from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.engine import SWARM, Engine
+from pytest_deploycheck.sandbox.ports import Ports
+from pytest_deploycheck.stacks.swarm.tasks import Tasks
 
 FILE = "deploy/swarm.yaml"
 RESTART = "restart_policy: {condition: any, delay: 2s}"
@@ -107,14 +112,20 @@ def left_in(engine: Engine) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def engine(pytestconfig: pytest.Config) -> Iterator[Engine]:
+def daemon(pytestconfig: pytest.Config) -> Iterator[Daemon]:
     """An engine of its own that manages a swarm, with images that stand for those of a registry."""
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
     if lack := container_engine.missing() or container_engine.other_swarm():
         pytest.skip(lack)
-    with container_engine.engine() as found, container_engine.swarm(found):
+    with container_engine.daemon() as found, container_engine.swarm(found.engine):
         yield found
+
+
+@pytest.fixture(scope="module")
+def engine(daemon: Daemon) -> Engine:
+    """What that engine says."""
+    return daemon.engine
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +154,51 @@ def test_engine_is_not_changed_silently(
     assert engine.is_manager
     assert verdict.ids("not_verified") == {"BOOT002"}, verdict.explain()
     assert "docker swarm init" in verdict.explain()
+
+
+@pytest.mark.slow
+def test_an_engine_that_starts_again_brings_back_what_is_said_of_it(
+    daemon: Daemon, project_with: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BOOT001 reads restart conditions. What they mean is seen here: the engine is stopped and started again."""
+    project = copy_of(project_with(app_server="gunicorn"), tmp_path / "notes_api")
+    ports = Ports()
+    values = {"HOME": tmp_path, "DOMAIN": "localhost", "DOCKER_BUILDKIT": "0", "STACK": "again"}
+    for name, value in {**values, "HTTP_PORT": ports.take(), "HTTPS_PORT": ports.take()}.items():
+        monkeypatch.setenv(name, str(value))
+    tasks = Tasks(engine=daemon.engine, project="again", app="app", proxy="proxy")
+    ready = ["curl", "-skf", f"https://localhost:{os.environ['HTTPS_PORT']}/health/ready"]
+
+    def serves() -> bool:
+        return subprocess.run(ready, check=False, capture_output=True).returncode == 0
+
+    def start_again() -> None:
+        daemon.stop()
+        assert not serves()
+        daemon.start()
+
+    try:
+        subprocess.run([project / "deploy/reload"], check=True)
+        assert wait_for(serves, bool, deadline_s=60), tasks.describe()
+        assert tasks.forgotten() == []
+        start_again()
+        assert wait_for(serves, bool, deadline_s=60), tasks.describe()
+        subprocess.run(
+            ["docker", "service", "update", "--quiet", "--restart-condition=none", "again_proxy"], check=True
+        )
+        assert tasks.forgotten() == ["proxy (restart: none)"]
+        start_again()
+        app = wait_for(
+            lambda: tasks.live("app"),
+            lambda found: found and all(one.health == "healthy" for one in found),
+            deadline_s=60,
+        )
+        assert app, tasks.describe()
+        assert not tasks.live("proxy")
+    finally:
+        tasks.end("app", "proxy")
+        subprocess.run(["docker", "stack", "rm", "again"], check=False)
+        ports.close()
 
 
 @pytest.mark.slow
