@@ -63,9 +63,7 @@ def _hang(stack: Stack, patience_s: float) -> Hung:
     deadline_s = stack.config.hang_timeout_s + MARGIN_S
 
     def workers() -> frozenset[int]:
-        return wait_for(
-            stack.processes, lambda now: len(now.workers) >= count, deadline_s=patience_s
-        ).workers
+        return wait_for(stack.processes, lambda now: len(now.workers) >= count, deadline_s=patience_s).workers
 
     workers()
     before = stack.processes()

@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import psutil
-
+from pytest_deploycheck.probes import kernel
 from pytest_deploycheck.probes.http import Upstream
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.sandbox.ports import LOOPBACK
@@ -23,7 +22,7 @@ ANSWER_DEADLINE_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Descriptors:
-    """How many files a process has open, how many of them are no connections, and its soft limit."""
+    """How many files a process has open, how many of them are no sockets, and its soft limit."""
 
     pid: int
     name: str
@@ -36,15 +35,15 @@ def descriptors(pids: frozenset[int]) -> list[Descriptors]:
     """Ask the kernel for each process that is alive."""
     found = []
     for pid in sorted(pids):
-        with contextlib.suppress(psutil.Error):
-            process = psutil.Process(pid)
-            soft, _ = process.rlimit(psutil.RLIMIT_NOFILE)
-            limit = 2**31 if soft == resource.RLIM_INFINITY else soft
-            used = process.num_fds()
-            connections = len(process.net_connections("all"))
+        with contextlib.suppress(PermissionError, *kernel.GONE):
+            files = kernel.open_files(pid)
             found.append(
                 Descriptors(
-                    pid=pid, name=process.name(), used=used, own=max(0, used - connections), limit=limit
+                    pid=pid,
+                    name=kernel.read(pid, "/proc/{pid}/comm").strip(),
+                    used=len(files),
+                    own=sum(not name.startswith("socket:") for name in files),
+                    limit=kernel.most_open_files(pid),
                 )
             )
     return found

@@ -35,6 +35,9 @@ class Watcher(Protocol):
     def read(self, number: int, path: str) -> str:
         """Return the text of a file there; see ``kernel.read``."""
 
+    def links(self, number: int, folder: str) -> list[str]:
+        """Return where the links in a folder there lead; see ``kernel.open_files``."""
+
 
 _WATCHERS: list[Watcher] = []
 

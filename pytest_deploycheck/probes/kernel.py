@@ -5,6 +5,7 @@ https://man7.org/linux/man-pages/man5/proc.5.html
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from pytest_deploycheck.probes import elsewhere
 
 KIB = 1024
+UNLIMITED = 2**31
 # What reading of a process says that has ended: before the file is open, or after.
 GONE = (FileNotFoundError, ProcessLookupError)
 _TICKS = os.sysconf("SC_CLK_TCK")  # the kernel tells programs the same everywhere
@@ -27,6 +29,28 @@ def read(pid: int, path: str) -> str:
     if watcher := elsewhere.watcher_of(pid):
         return watcher.read(pid, path)
     return Path(path.replace("{pid}", str(pid))).read_text(encoding="utf-8", errors="replace")
+
+
+def open_files(pid: int) -> list[str]:
+    """Return what a process has open, such as ``/dev/null`` and ``socket:[4711]``.
+
+    Raises:
+        FileNotFoundError, ProcessLookupError: the process is gone.
+        PermissionError, NotVerified: it belongs to somebody else.
+    """
+    if watcher := elsewhere.watcher_of(pid):
+        return watcher.links(pid, "/proc/{pid}/fd")
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(str(link.readlink()))
+    return found
+
+
+def most_open_files(pid: int) -> int:
+    """Return how many files a process may have open: its soft limit, a large number where it has none."""
+    found = re.search(r"^Max open files +(\d+)", read(pid, "/proc/{pid}/limits"), re.MULTILINE)
+    return int(found[1]) if found else UNLIMITED
 
 
 def cpu_seconds(pid: int) -> float:

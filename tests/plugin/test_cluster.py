@@ -38,7 +38,7 @@ CONTEXT = f"--deploycheck-cluster={test_cluster.CONTEXT}"
 IMAGE = "deploycheck-tests/notes-api:1"
 IN_CLUSTER = (
     "BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST010,RST011,REP001,REP003,REP005,REP006,MEM001,MEM002,"
-    "MEM003,MEM005,MEM006,PRE002,RES001,RES002"
+    "MEM003,MEM005,MEM006,PRE002,RES001,RES002,RES004"
 )
 RECORDS = [
     sabotage(
@@ -167,6 +167,15 @@ OBSERVED = [
             Change(file=NOTES, old="import hashlib\n", new="import asyncio\nimport hashlib\n"),
             Change(file=NOTES, old="SEAL_ITERATIONS =", new="ALONE = asyncio.Lock()\nSEAL_ITERATIONS ="),
         ),
+    ),
+    sabotage(
+        "cluster: the app lowers its limit of open files",
+        APPLICATION,
+        "\ndef create_app(",
+        "\nresource.setrlimit(resource.RLIMIT_NOFILE, (150, 150))\n\n\ndef create_app(",
+        "RES004",
+        touches=("RES004", "REP001"),
+        more=(Change(file=APPLICATION, old="import logging\n", new="import logging\nimport resource\n"),),
     ),
 ]
 RECORDS += OBSERVED

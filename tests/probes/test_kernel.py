@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from pytest_deploycheck.probes import elsewhere, inside, kernel
+from pytest_deploycheck.probes.connections import Descriptors, descriptors
 from pytest_deploycheck.probes.control_groups import memory_limit
 from pytest_deploycheck.probes.cpus import cpus
 from pytest_deploycheck.probes.memory import footprint
@@ -33,6 +35,8 @@ class Pods:
             "/proc/7/smaps_rollup": ROLLUP.replace(":", ":   "),
             "/proc/7/smaps": MAP.replace(": ", ":   "),
             "/proc/7/status": "Name:\tpython\nCpus_allowed_list:\t0-3,6\n",
+            "/proc/7/limits": "Max open files            64                   4096                 files\n",
+            "/proc/7/comm": "gunicorn\n",
             "/sys/devices/system/cpu/online": "0-3\n",
             "/proc/7/cgroup": "0::/\n",
             "/sys/fs/cgroup/memory.max": f"{64 << 20}\n",
@@ -53,6 +57,11 @@ class Pods:
             return self.files[path.format(pid=7)]
         except KeyError:
             raise FileNotFoundError(path) from None
+
+    def links(self, _: int, folder: str) -> list[str]:
+        """Return what both have open."""
+        assert folder == "/proc/{pid}/fd"
+        return ["/dev/null", "socket:[7]", "socket:[8]"]
 
 
 @pytest.fixture
@@ -88,6 +97,18 @@ def test_processes_elsewhere_are_measured_there() -> None:
     assert elsewhere.by_place([FIRST, SECOND, os.getpid()]) == [{os.getpid()}, {FIRST}, {SECOND}]
 
 
+@pytest.mark.usefixtures("pods")
+def test_open_files_are_counted_where_a_process_is() -> None:
+    """Of this process they are what psutil says; of one elsewhere what is said there."""
+    with socket.socket():
+        mine, other = descriptors(frozenset({os.getpid(), FIRST}))
+        process = psutil.Process()
+        assert mine.limit == process.rlimit(psutil.RLIMIT_NOFILE)[0]
+        assert mine.used == pytest.approx(process.num_fds(), abs=2)  # to count them opens one
+        assert mine.own < mine.used
+    assert other == Descriptors(pid=FIRST, name="gunicorn", used=3, own=1, limit=64)
+
+
 def test_cpus_that_a_machine_has_not_do_not_count(pods: Pods) -> None:
     """Affinity may hold numbers of CPUs that could be there; a quota bounds the others."""
     assert cpus(FIRST) == 1.5
@@ -111,7 +132,9 @@ def test_agent_reads_files_and_says_why_not() -> None:
         text=True,
     )
     orders = [{"order": 1, "file": "/proc/self/stat"}, {"order": 2, "file": "/nowhere"}]
+    orders.append({"order": 3, "folder": "/proc/self/fd"})
     said, _ = process.communicate("".join(f"{json.dumps(order)}\n" for order in orders), timeout=20)
     answers = {line["answer"]: line for line in map(json.loads, said.splitlines()) if "answer" in line}
     assert "python" in answers[1]["text"]
     assert answers[2]["number"] == 2
+    assert answers[3]["text"].count("pipe:") >= 2

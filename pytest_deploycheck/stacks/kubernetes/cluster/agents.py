@@ -105,6 +105,10 @@ class Agent:
         """Return the text of a file of the container, such as of a process; see ``kernel.read``."""
         return self._ask(file=path.replace("{pid}", str(pid_of(number))))
 
+    def links(self, number: int, folder: str) -> list[str]:
+        """Return where the links in a folder of the container lead; see ``kernel.open_files``."""
+        return self._ask(folder=folder.replace("{pid}", str(pid_of(number)))).splitlines()
+
     def _ask(self, **what: Any) -> str:
         order = next(self._orders)
         assert self._process.stdin is not None

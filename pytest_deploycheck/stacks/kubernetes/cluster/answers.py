@@ -26,6 +26,7 @@ SEEN = frozenset(
         "PRE009",
         "RES001",
         "RES002",
+        "RES004",
     }
 )
 # With all CPUs busy, health must be quick in each pod: within half a slow request.
@@ -44,7 +45,11 @@ KEEPERS_OF_CLUSTER = replace(
     both="the pods' part is seen, the rest is read",
     read_only=KEEPERS.read_only - SEEN,
     seen_in_part=KEEPERS.seen_in_part - SEEN,
-    not_verified={**KEEPERS.not_verified, **dict.fromkeys(TIMED, OVER_THE_LINE), "TLS006": OF_THE_GATEWAY},
+    not_verified={
+        **{check_id: why for check_id, why in KEEPERS.not_verified.items() if check_id not in SEEN},
+        **dict.fromkeys(TIMED, OVER_THE_LINE),
+        "TLS006": OF_THE_GATEWAY,
+    },
 )
 
 # The first version of Kubernetes 1 in which a probe's own grace is kept by default:

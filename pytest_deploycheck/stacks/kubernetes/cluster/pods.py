@@ -242,6 +242,16 @@ class Pods:
             return agent.read(number, path)
         raise ProcessLookupError
 
+    def links(self, number: int, folder: str) -> list[str]:
+        """Return where the links in a folder of its container lead.
+
+        Raises:
+            ProcessLookupError: it is gone.
+        """
+        if agent := self._agent_of(number):
+            return agent.links(number, folder)
+        raise ProcessLookupError
+
     def signal(self, number: int, signal: int) -> None:
         """Send it a signal."""
         if agent := self._agent_of(number):

@@ -5,6 +5,7 @@ It is no part of the app: it hangs outside of the process tree whose root is the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -22,6 +23,15 @@ def read(path: str) -> str:
     """Return the text of a file."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()
+
+
+def links(folder: str) -> list[str]:
+    """Return where the links of a folder lead."""
+    found = []
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # a file was closed meanwhile
+            found.append(os.readlink(f"{folder}/{name}"))
+    return found
 
 
 def say(**what: Any) -> None:
@@ -43,12 +53,14 @@ def table() -> dict[int, list[Any]]:
 
 
 def obey(line: str) -> None:
-    """Do what was asked for: a signal, or a file."""
+    """Do what was asked for: a signal, a file, or the links of a folder."""
     order = json.loads(line)
     try:
         if "signal" in order:
             os.kill(order["pid"], order["signal"])
             say(answer=order["order"])
+        elif "folder" in order:
+            say(answer=order["order"], text="\n".join(links(order["folder"])))
         else:
             say(answer=order["order"], text=read(order["file"]))
     except OSError as error:
