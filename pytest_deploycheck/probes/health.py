@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
+from typing import Protocol
 
 import httpx2
 
@@ -24,6 +26,8 @@ CONNECT_DEADLINE_S = 5.0
 SLOW_PER_WORKER = 30
 SLOW_TIMEOUT_S = 60.0
 ATTEMPTS = 3
+# So often is health asked for before the slow requests come.
+CALM = 4
 # A machine that has answered all of them in less time was not overloaded.
 NOT_OVERLOADED_S = 2.0
 REFUSED = (503, 429)
@@ -31,6 +35,11 @@ HEALTH_BOUND_S = 0.5
 # Where slow work blocks, health waits for at least one slow request nearly each time, even if that is below the bound.
 WAIT_SHARE = 0.5
 WAIT_FLOOR_S = 0.05
+
+
+def forwarded(stack: Stack) -> dict[str, str]:
+    """Return the headers with which the app is asked straight: one that would lead to HTTPS takes this for HTTPS."""
+    return {"Host": stack.config.domain, "X-Forwarded-Proto": "https", **stack.config.requests.headers}
 
 
 class PolledWorkers(Repeated):
@@ -42,9 +51,7 @@ class PolledWorkers(Repeated):
 
     def __init__(self, stack: Stack, path: str, *, pause_s: float = 0.02) -> None:
         self.path = path
-        # An app that would lead plain HTTP to HTTPS learns that this is not plain HTTP.
-        forwarded = {"Host": stack.config.domain, "X-Forwarded-Proto": "https"}
-        self._headers = {**forwarded, **stack.config.requests.headers}
+        self._headers = forwarded(stack)
         self._clients = self._connect(stack)
         self._answers: dict[int, list[Answer]] = {pid: [] for pid in self._clients}
         super().__init__([partial(self._poll, pid) for pid in self._clients], pause_s=pause_s)
@@ -101,6 +108,31 @@ class UnderLoad:
     by_worker: dict[int, TimeLine]
     afterwards: Answer
 
+    @classmethod
+    def between(
+        cls,
+        began: float,
+        ended: float,
+        *,
+        alone: Sequence[Answer],
+        heavy: TimeLine,
+        health: TimeLine,
+        by_worker: Mapping[int, TimeLine],
+        afterwards: Answer,
+    ) -> UnderLoad:
+        """Keep what was asked for health between the first slow request and the last answer to one."""
+
+        def meanwhile(line: TimeLine) -> TimeLine:
+            return TimeLine(tuple(one for one in line.answers if one.end >= began and one.start <= ended))
+
+        return cls(
+            alone_s=min(answer.end - answer.start for answer in alone),
+            heavy=heavy,
+            health=meanwhile(health),
+            by_worker={pid: meanwhile(line) for pid, line in by_worker.items()},
+            afterwards=afterwards,
+        )
+
     @property
     def charts(self) -> list[RequestChart]:
         """Health, to the public and in each worker, and the slow requests."""
@@ -147,14 +179,22 @@ class UnderLoad:
         return waits or self.slowest_s(99) > HEALTH_BOUND_S or bool(self.health.failed)
 
 
+class Crowd(Protocol):
+    """Who sends requests at once, and asks for health meanwhile."""
+
+    def __call__(self, path: str, *, count: int, timeout_s: float) -> UnderLoad:
+        """Send ``count`` of them to ``path``, and wait ``timeout_s`` for each answer."""
+
+
 def overload_attempts(stack: Stack, path: str) -> list[UnderLoad]:
     """Overload the app until it does well, or for the last time; send more where nobody had to wait."""
+    crowd: Crowd = stack.crowd or partial(health_under_load, stack)
     seen: list[UnderLoad] = []
     count = SLOW_PER_WORKER * stack.config.workers
     while len(seen) < ATTEMPTS and (not seen or seen[-1].blocks):
-        seen.append(health_under_load(stack, path, count=count, timeout_s=SLOW_TIMEOUT_S))
+        seen.append(crowd(path, count=count, timeout_s=SLOW_TIMEOUT_S))
     if not seen[-1].refused.answers and seen[-1].heavy.percentile_s(100) < NOT_OVERLOADED_S:
-        seen.append(health_under_load(stack, path, count=4 * count, timeout_s=SLOW_TIMEOUT_S))
+        seen.append(crowd(path, count=4 * count, timeout_s=SLOW_TIMEOUT_S))
     return seen
 
 
@@ -166,21 +206,19 @@ def health_under_load(stack: Stack, path: str, *, count: int, timeout_s: float) 
         SteadyTraffic(stack.entry, live, clients=1, pause_s=0.02) as health,
         PolledWorkers(stack, live) as workers,
     ):
-        health.wait_for_good(4)
+        health.wait_for_good(CALM)
         began = time.monotonic()
         heavy = volley(stack.entry, path, count=count, timeout_s=timeout_s)
         ended = time.monotonic()
         afterwards = _once(stack.entry, path, timeout_s)
         health.wait_for_good(1)
-
-    def meanwhile(line: TimeLine) -> TimeLine:
-        return TimeLine(tuple(one for one in line.answers if one.end >= began and one.start <= ended))
-
-    return UnderLoad(
-        alone_s=min(answer.end - answer.start for answer in alone),
+    return UnderLoad.between(
+        began,
+        ended,
+        alone=alone,
         heavy=heavy,
-        health=meanwhile(health.time_line),
-        by_worker={pid: meanwhile(line) for pid, line in workers.time_lines.items()},
+        health=health.time_line,
+        by_worker=workers.time_lines,
         afterwards=afterwards,
     )
 

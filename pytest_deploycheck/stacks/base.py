@@ -17,6 +17,7 @@ from pytest_deploycheck.advice import Advice, found_in
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.databases.protocol import Database
 from pytest_deploycheck.need import Need
+from pytest_deploycheck.probes.health import Crowd
 from pytest_deploycheck.probes.http import Entry, Upstream
 from pytest_deploycheck.probes.processes import kill
 from pytest_deploycheck.proxies import none
@@ -59,6 +60,7 @@ class BaseStack:
         self.relocated: list[str] = []
         self.typed: list[str] = []
         self.log_keeper: str | None = None
+        self.crowd: Crowd | None = None
         self.environment: dict[str, str] = dict(extra or {})
         self.database = self.find_database()
         self.environment = {**self.database.relocate(copy), **self.environment}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.config import Config
@@ -15,6 +15,9 @@ from pytest_deploycheck.probes.processes import Processes
 from pytest_deploycheck.sandbox.certificates import CertificateFiles
 from pytest_deploycheck.sandbox.run import COMMAND_TIMEOUT_S, Finished, ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pytest_deploycheck.probes.health import Crowd
 
 
 class StackError(Exception):
@@ -42,6 +45,7 @@ class Stack(Protocol):
         hears_late: whether the app hears of its stop some time after the command, and ``has_heard_of_stop`` tells when.
         starters: how many of its parts do the previous steps, each before its own server, such as the pods.
         log_keeper: who writes the app's logs to the disk, if that is no process of the deployment.
+        crowd: who sends many requests at once from where the app is; None where this machine does.
         typed: where the start boots a machine: the commands that had to be typed afterwards to start everything.
     """
 
@@ -62,6 +66,7 @@ class Stack(Protocol):
     hears_late: bool
     starters: int
     log_keeper: str | None
+    crowd: Crowd | None
     typed: list[str]
 
     @property

@@ -38,7 +38,8 @@ CONTEXT = f"--deploycheck-cluster={test_cluster.CONTEXT}"
 IMAGE = "deploycheck-tests/notes-api:1"
 IN_CLUSTER = (
     "BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST010,RST011,REP001,REP003,REP005,REP006,MEM001,MEM002,"
-    "MEM003,MEM005,MEM006,PRE002,RES001,RES002,RES004"
+    "MEM003,MEM005,MEM006,PRE002,RES001,RES002,RES003,RES004,"
+    "RES006"
 )
 RECORDS = [
     sabotage(
@@ -176,6 +177,22 @@ OBSERVED = [
         "RES004",
         touches=("RES004", "REP001"),
         more=(Change(file=APPLICATION, old="import logging\n", new="import logging\nimport resource\n"),),
+    ),
+    sabotage(
+        "cluster: slow work in the event loop",
+        NOTES,
+        "\ndef seal(",
+        "\nasync def seal(",
+        "RES003",
+        touches=("RES003", "REP001"),
+    ),
+    sabotage(
+        "cluster: nothing is refused",
+        APPLICATION,
+        "    app.add_middleware(OverloadMiddleware)\n",
+        "",
+        "RES006",
+        touches=("RES006", "RES003"),
     ),
 ]
 RECORDS += OBSERVED

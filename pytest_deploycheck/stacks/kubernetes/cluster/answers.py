@@ -29,12 +29,6 @@ SEEN = frozenset(
         "RES004",
     }
 )
-# With all CPUs busy, health must be quick in each pod: within half a slow request.
-TIMED = frozenset({"RES003", "RES006"})
-OVER_THE_LINE = (
-    "requests come to the pods through kubectl exec, the API server and kubelet, which wait for busy CPUs too: how "
-    "long they take in a pod then is not seen from here; without --deploycheck-cluster a pod on this machine shows it"
-)
 OF_THE_GATEWAY = (
     "the pod through which requests come stands where the gateway does, and is believed: whether other pods are kept "
     "away, the NetworkPolicy says, and the cluster's network decides"
@@ -47,7 +41,6 @@ KEEPERS_OF_CLUSTER = replace(
     seen_in_part=KEEPERS.seen_in_part - SEEN,
     not_verified={
         **{check_id: why for check_id, why in KEEPERS.not_verified.items() if check_id not in SEEN},
-        **dict.fromkeys(TIMED, OVER_THE_LINE),
         "TLS006": OF_THE_GATEWAY,
     },
 )

@@ -107,7 +107,7 @@ def line_pod(found: Manifests, image: str) -> Object:
         "image": image,
         "command": ["python3", "-S", "-c", WAITS],
         "securityContext": context,
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
+        "resources": {"requests": {"cpu": "100m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
         "volumeMounts": [{"name": PROBE_NAME, "mountPath": PROBE}],
     }
     if "imagePullPolicy" in own:

@@ -23,6 +23,7 @@ from pytest_deploycheck.stacks.contained.edge import caddyfile, edge_command
 from pytest_deploycheck.stacks.kubernetes.cluster import objects
 from pytest_deploycheck.stacks.kubernetes.cluster.access import Cluster
 from pytest_deploycheck.stacks.kubernetes.cluster.api import Api, environment
+from pytest_deploycheck.stacks.kubernetes.cluster.crowd import CrowdOfPod
 from pytest_deploycheck.stacks.kubernetes.cluster.namespace import Namespace
 from pytest_deploycheck.stacks.kubernetes.cluster.pods import Pods
 from pytest_deploycheck.stacks.kubernetes.cluster.wire import ThroughTheLine, Wire
@@ -107,6 +108,12 @@ class ClusterStack(BaseStack):
         self._wire = Wire(self._api, self.copy, self.namespace, self._kubectl)
         self.upstream = ThroughTheLine(
             self.upstream.address, to_pods=lambda: self._wire.to_pods(self.pods.addresses, terms.port)
+        )
+        self.crowd = CrowdOfPod(
+            stack=self,
+            wire=self._wire,
+            service=lambda: ":".join(map(str, self._service())),
+            pods=lambda: [f"{address}:{terms.port}" for address in self.pods.addresses],
         )
         applied, left = objects.sorted_out(found, config)
         self._applied = self.namespace.known(applied)

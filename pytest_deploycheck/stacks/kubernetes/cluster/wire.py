@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.http import Upstream
 from pytest_deploycheck.probes.processes import with_descendants
 from pytest_deploycheck.probes.wait import wait_for
@@ -132,6 +135,30 @@ class Wire:
                     self._ways[address] = port, self._begin(port, f"{address}:{number}", "0")
                 found.append(f"{LOOPBACK}:{port}")
         return found
+
+    def run(self, script: str, order: Mapping[str, Any], *, timeout_s: float) -> Any:
+        """Let the pod at the other end run a script with an order; return what it says. Both are JSON.
+
+        Raises:
+            NotVerified: it says nothing.
+        """
+        words = ["python3", "-E", "-s", "-S", f"{objects.PROBE}/{script}"]
+        process = self._copy.run.popen(
+            [*self._kubectl, "exec", "--stdin", objects.LINE_NAME, "--", *words],
+            env=environment(self._copy.run),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            said, errors = process.communicate(json.dumps(order).encode(), timeout=timeout_s)
+            return json.loads(said)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            why = f"no answer within {timeout_s:.0f} s"
+        except ValueError:
+            why = (errors.decode(errors="replace").strip().splitlines() or ["it says nothing"])[-1]
+        raise NotVerified(f"the pod {objects.LINE_NAME} cannot run {script}: {why}")
 
     def processes(self) -> frozenset[int]:
         """Return the processes at this end of the line to the Service."""
