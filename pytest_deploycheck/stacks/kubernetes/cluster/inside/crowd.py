@@ -25,7 +25,7 @@ class Crowd:
     """One order: who is asked, for what, and how often."""
 
     def __init__(self, order: dict[str, Any]) -> None:
-        """``order`` has what ``ClusterStack.health_under_load`` puts there."""
+        """``order`` has what ``CrowdOfPod`` puts there."""
         self._order = order
         self._ended = threading.Event()
         self._health: list[Answer] = []
