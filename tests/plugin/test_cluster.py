@@ -11,9 +11,13 @@ import socketserver
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cluster as test_cluster
 import container_engine
@@ -30,6 +34,7 @@ from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.reader import load
 from pytest_deploycheck.stacks.kubernetes import with_cluster
 from pytest_deploycheck.stacks.kubernetes.cluster import objects
+from pytest_deploycheck.stacks.kubernetes.cluster.crowd import CrowdOfPod
 from pytest_deploycheck.stacks.kubernetes.cluster.inside import line
 from pytest_deploycheck.stacks.kubernetes.manifests import Manifests, render
 
@@ -285,6 +290,64 @@ def answer_of(port: int) -> bytes:
         connection.sendall(b"?")
         return connection.recv(100)
     return b""
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Answers two slow requests at a time, and refuses others."""
+
+    protocol_version = "HTTP/1.1"
+    room = threading.Semaphore(2)
+
+    def do_GET(self) -> None:
+        """Answer."""
+        status, body = 200, b'{"pid": 4711}'
+        if self.path == "/slow":
+            if has_room := self.room.acquire(blocking=False):
+                time.sleep(0.2)
+                self.room.release()
+            status = 200 if has_room else 503
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_crowd_tells_who_was_served_and_who_was_refused() -> None:
+    """Health is asked meanwhile, over new connections and over one that is open already."""
+
+    class Here:
+        """The end of the line, where the script runs on this machine."""
+
+        def run(self, script: str, order: dict[str, Any], *, timeout_s: float) -> Any:
+            """Run it."""
+            words = [sys.executable, "-I", "-S", str(Path(line.__file__).with_name(script))]
+            done = subprocess.run(
+                words, check=True, input=json.dumps(order).encode(), capture_output=True, timeout=timeout_s
+            )
+            return json.loads(done.stdout)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        requests = SimpleNamespace(live="/live", headers={})
+        stack = SimpleNamespace(
+            config=SimpleNamespace(domain="x", requests=requests),
+            processes=lambda: SimpleNamespace(workers={4711}),
+        )
+        crowd = CrowdOfPod(stack=stack, wire=Here(), service=lambda: address, pods=lambda: [address])  # type: ignore[arg-type]
+        before = time.monotonic()
+        seen = crowd("/slow", count=12, timeout_s=20)
+        server.shutdown()
+    assert len(seen.heavy.answers) == 12
+    assert len(seen.served.answers) >= 2
+    assert len(seen.refused.answers) >= 6
+    assert seen.health.answers
+    assert not seen.health.failed
+    assert seen.by_worker.keys() == {4711}
+    assert before < seen.heavy.answers[0].start < seen.afterwards.end < time.monotonic()
 
 
 def test_what_works_outside_of_a_namespace_is_not_applied(baked: Callable[..., Path]) -> None:
