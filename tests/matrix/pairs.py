@@ -100,3 +100,15 @@ def combinations() -> tuple[Answers, ...]:
         chosen.append(possible()[best])
         to_meet &= ~masks[best]
     return tuple(chosen)
+
+
+def some_combinations() -> list[Answers]:
+    """Return a few of them that have each answer once: again and again the one with the most answers not met yet."""
+    chosen: list[Answers] = []
+    met: set[tuple[str, str]] = set()
+    while True:
+        best = max(combinations(), key=lambda answers: len(answers.items() - met))
+        if best.items() <= met:
+            return chosen
+        chosen.append(best)
+        met |= best.items()

@@ -1,6 +1,7 @@
 """Each two answers that go together make a project that is in order; what does not go together is refused.
 
-By default a few of the combinations are made; ``make matrix`` makes all, and runs their own tests and the checks.
+By default as many of the combinations are made as have each answer once, with a check of each concept; ``make matrix``
+makes all, with all checks.
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ import container_engine
 import pytest
 from cookiecutter.exceptions import FailedHookException
 from harness import PACKAGE_OF, PROGRAMS_OF, run_deploycheck, run_tool
-from pairs import Answers, all_pairs, combinations, impossible_pairs, pairs_of, refused
+from pairs import (
+    Answers,
+    all_pairs,
+    combinations,
+    impossible_pairs,
+    pairs_of,
+    questions,
+    refused,
+    some_combinations,
+)
 
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 
-DAILY = 2
+ONE_OF_EACH_CONCEPT = "TLS001,BOOT002,RST002,REP001,MEM001,PRE001,RES004"
 
 
 def named(answers: Answers) -> str:
@@ -27,10 +37,9 @@ def named(answers: Answers) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make some combinations, as unlike as can be, or all."""
+    """Make some combinations, or all."""
     if "answers" in metafunc.fixturenames:
-        rows = combinations()
-        chosen = rows if metafunc.config.option.matrix else rows[:: max(1, len(rows) // DAILY)][:DAILY]
+        chosen = combinations() if metafunc.config.option.matrix else some_combinations()
         metafunc.parametrize("answers", chosen, ids=named, scope="module")
 
 
@@ -44,6 +53,13 @@ def test_each_possible_pair_is_in_a_combination() -> None:
     """No two answers go together unseen."""
     met = set().union(*(pairs_of(answers) for answers in combinations()))
     assert met == all_pairs() - impossible_pairs()
+
+
+def test_each_answer_is_in_one_of_some_combinations() -> None:
+    """No answer goes unseen from day to day."""
+    met = {answer for answers in some_combinations() for answer in answers.items()}
+    assert met == {(question, answer) for question, answers in questions().items() for answer in answers}
+    assert len(some_combinations()) < len(combinations()) / 3
 
 
 @pytest.mark.parametrize(
@@ -72,15 +88,16 @@ def test_it_is_in_order(project: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.mark.slow
 def test_it_deploys(project: Path, answers: Answers, pytestconfig: pytest.Config) -> None:
     """Its own tests pass, and no check fails, as far as this machine allows."""
-    if not pytestconfig.option.matrix:
-        pytest.skip("runs with --matrix")
     run_tool(project, "pytest", "-q", "-p", "no:cacheprovider")
+    has_containers = answers["process_manager"] in ("compose", "swarm")
+    if has_containers and not pytestconfig.option.matrix:
+        pytest.skip("its containers run with --matrix; tests/plugin/test_containers.py has others")
     for answer in answers.values():
         for program in PROGRAMS_OF.get(answer, ()):
             if not shutil.which(program, path=SYSTEM_PATH):
                 pytest.skip(f"apt-get install {PACKAGE_OF.get(program, program)}")
     with contextlib.ExitStack() as opened:
-        if answers["process_manager"] in ("compose", "swarm"):
+        if has_containers:
             if lack := container_engine.missing():
                 pytest.skip(lack)
             engine = opened.enter_context(container_engine.engine())
@@ -89,6 +106,7 @@ def test_it_deploys(project: Path, answers: Answers, pytestconfig: pytest.Config
                 if lack := container_engine.other_swarm():
                     pytest.skip(lack)
                 opened.enter_context(container_engine.swarm(engine))
-        verdict = run_deploycheck(project)
+        few = () if pytestconfig.option.matrix else (f"--deploycheck-select={ONE_OF_EACH_CONCEPT}",)
+        verdict = run_deploycheck(project, *few)
     assert not verdict.caught, verdict.explain()
     assert not verdict.ids("blocked"), verdict.output
