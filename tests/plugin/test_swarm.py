@@ -55,7 +55,13 @@ RECORDS = [
         "stop_grace_period: 1s\n    # A conn",
         "RST008",
     ),
-    sabotage("swarm: a start has no time", FILE, "start_period: 24h", "start_period: 1s", "PRE009"),
+    sabotage(
+        "swarm: a start has no time",
+        FILE,
+        "start_period: 24h\n      retries: 6",
+        "start_period: 1s\n      retries: 2",
+        "PRE009",
+    ),
     sabotage("swarm: logs without a limit", FILE, '\n  options: {max-size: 5m, max-file: "6"}', "", "RES005"),
     sabotage("swarm: a shell stays before the server", "deploy/serve", SERVER, "gunicorn -c", "RST008"),
     sabotage(
