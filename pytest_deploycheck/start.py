@@ -11,6 +11,7 @@ from pathlib import Path
 from pytest_deploycheck.charts import NOT_UP, RequestChart, around
 from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes.answer import Answer
+from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.ports import holder, listener
 from pytest_deploycheck.sandbox.run import last_error
 from pytest_deploycheck.sandbox.terminal import Terminal
@@ -20,6 +21,8 @@ from pytest_deploycheck.stacks.protocol import Stack
 READY_DEADLINE_S = 8.0
 # What ends must be back within so long, or within five times the cold start on this machine.
 RECOVERY_DEADLINE_S = 12.0
+# In so long a proxy has taken over its first certificate: on a busy machine, with some time to spare.
+TAKE_OVER_S = 3.0
 # Where the last error is looked for: below it servers write more than a message has room for.
 LOG_LINES = 400
 
@@ -117,9 +120,11 @@ def start_and_watch(
         if _ask(stack, requests.ready, asked):
             ready_s = time.monotonic() - began
             read, version_ready = stack.entry.status(requests.read), _version(stack)
-        # Whoever is ready lives; a proxy may just then close a connection, as it takes over its first certificate.
-        tries = 1 if ready_s is None else 2
-        if alive_s is None and any(_ask(stack, requests.live, asked) for _ in range(tries)):
+        # Whoever is ready lives; a proxy may just then close connections, as it takes over its first certificate.
+        patience_s = 0.0 if ready_s is None else TAKE_OVER_S
+        if alive_s is None and wait_for(
+            lambda: _ask(stack, requests.live, asked), bool, deadline_s=patience_s
+        ):
             alive_s = time.monotonic() - began
             version_alive = _version(stack)
         if ready_s is not None or _has_ended(stack, process.poll()) or stack.has_given_up():
