@@ -64,7 +64,6 @@ class Container:
         health_every_s: how long it waits before it asks again, in seconds.
         restart: the policy by which the engine itself starts it again; ``no`` if it does not.
         is_for_once: it is a command that somebody runs beside the services (``docker compose run``).
-        number: which of its service's containers it is, as Compose counts them; a release gets the next one.
     """
 
     identity: str
@@ -81,7 +80,6 @@ class Container:
     health_every_s: float = USUAL_INTERVAL_S
     restart: str = "no"
     is_for_once: bool = False
-    number: int = 1
 
     def __str__(self) -> str:
         health = f" ({self.health})" if self.health else ""
@@ -239,7 +237,6 @@ def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Contai
         health_every_s=(health_check.get("Interval") or 0) / NANOSECONDS or USUAL_INTERVAL_S,
         restart=(shown["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no",
         is_for_once=shown["Config"]["Labels"].get("com.docker.compose.oneoff") == "True",
-        number=int(shown["Config"]["Labels"].get("com.docker.compose.container-number") or 1),
     )
 
 

@@ -321,6 +321,8 @@ def test_crowd_tells_who_was_served_and_who_was_refused() -> None:
     class Here:
         """The end of the line, where the script runs on this machine."""
 
+        service = ""
+
         def run(self, script: str, order: dict[str, Any], *, timeout_s: float) -> Any:
             """Run it."""
             words = [sys.executable, "-I", "-S", str(Path(line.__file__).with_name(script))]
@@ -332,12 +334,14 @@ def test_crowd_tells_who_was_served_and_who_was_refused() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"127.0.0.1:{server.server_address[1]}"
+        wire = Here()
+        wire.service = address
         requests = SimpleNamespace(live="/live", headers={})
         stack = SimpleNamespace(
             config=SimpleNamespace(domain="x", requests=requests),
             processes=lambda: SimpleNamespace(workers={4711}),
         )
-        crowd = CrowdOfPod(stack=stack, wire=Here(), service=lambda: address, pods=lambda: [address])  # type: ignore[arg-type]
+        crowd = CrowdOfPod(stack=stack, wire=wire, pods=lambda: [address])  # type: ignore[arg-type]
         before = time.monotonic()
         seen = crowd("/slow", count=12, timeout_s=20)
         server.shutdown()

@@ -41,7 +41,6 @@ SHOWN = {
         "Labels": {
             "com.docker.compose.project": "notes_api",
             "com.docker.compose.service": "app",
-            "com.docker.compose.container-number": "2",
         },
         "Healthcheck": {"Test": ["CMD-SHELL", "deploy/health.py"], "Interval": 50_000_000},
     },
@@ -107,7 +106,6 @@ def test_containers_of_a_project_are_found(engine: Engine) -> None:
         health_test=("/bin/sh", "-c", "deploy/health.py"),
         health_every_s=0.05,
         restart="on-failure",
-        number=2,
     )
     assert engine.containers("notes_api") == [found]
     assert engine.containers("another") == []
@@ -120,9 +118,9 @@ def test_what_the_engine_does_not_start_again_is_told(engine: Engine) -> None:
 
 
 def test_the_container_that_a_release_left_is_asked_for_its_health(engine: Engine) -> None:
-    """After a release the only container is the second one, and Compose would ask the first one if not told."""
+    """After a release the only container is the second one, and Compose would ask the first one."""
     containers = Containers(engine=engine, project="notes_api", app="app", proxy="proxy")
-    assert containers.health_check() == "docker compose exec -T --index=2 app /bin/sh -c deploy/health.py"
+    assert containers.health_check() == "docker exec ea286f46e325 /bin/sh -c deploy/health.py"
     nobody = Containers(engine=engine, project="notes_api", app="web", proxy="proxy")
     assert nobody.health_check() is None
 

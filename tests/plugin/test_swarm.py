@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import container_engine
 import pytest
 from container_engine import Daemon
 from harness import Sabotage, bake, copy_of, run_deploycheck, sabotage
-from test_containers import ELSEWHERE, run
+from test_containers import ELSEWHERE, run, serves
 
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.engine import SWARM, Engine
@@ -173,10 +172,6 @@ def test_an_engine_that_starts_again_brings_back_what_is_said_of_it(
     for name, value in {**values, "HTTP_PORT": ports.take(), "HTTPS_PORT": ports.take()}.items():
         monkeypatch.setenv(name, str(value))
     tasks = Tasks(engine=daemon.engine, project="again", app="app", proxy="proxy")
-    ready = ["curl", "-skf", f"https://localhost:{os.environ['HTTPS_PORT']}/health/ready"]
-
-    def serves() -> bool:
-        return subprocess.run(ready, check=False, capture_output=True).returncode == 0
 
     def start_again() -> None:
         daemon.stop()

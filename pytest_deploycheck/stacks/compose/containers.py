@@ -12,6 +12,8 @@ from typing import ClassVar
 from pytest_deploycheck.sandbox.engine import Container, Engine
 
 ENDED = ("exited", "dead")
+# As `docker ps` shows identities.
+SHORT = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,7 @@ class Containers:
         one = next(iter(self.of(self.app)), None)
         if not one or not one.health_test:
             return None
-        return f"docker compose exec -T --index={one.number} {self.app} {shlex.join(one.health_test)}"
+        return f"docker exec {one.identity[:SHORT]} {shlex.join(one.health_test)}"
 
     def policies(self) -> dict[str, str]:
         """Return the restart policy of each service that runs now."""

@@ -22,12 +22,11 @@ class CrowdOfPod:
     """The pod at the other end of the line sends them; ``inside/crowd.py`` does so.
 
     Attributes:
-        service, pods: return the addresses of the Service and of each pod that is ready, with their ports.
+        pods: returns the address of each pod that is ready, with its port.
     """
 
     stack: Stack
     wire: Wire
-    service: Callable[[], str]
     pods: Callable[[], list[str]]
 
     def __call__(self, path: str, *, count: int, timeout_s: float) -> UnderLoad:
@@ -37,7 +36,7 @@ class CrowdOfPod:
             NotVerified: the pod does not say what it saw.
         """
         order = {
-            "service": self.service(),
+            "service": self.wire.service,
             "pods": self.pods(),
             "headers": forwarded(self.stack),
             "heavy": path,

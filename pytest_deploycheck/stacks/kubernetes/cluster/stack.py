@@ -112,7 +112,6 @@ class ClusterStack(BaseStack):
         self.crowd = CrowdOfPod(
             stack=self,
             wire=self._wire,
-            service=lambda: ":".join(map(str, self._service())),
             pods=lambda: [f"{address}:{terms.port}" for address in self.pods.addresses],
         )
         applied, left = objects.sorted_out(found, config)

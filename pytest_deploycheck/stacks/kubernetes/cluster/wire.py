@@ -69,6 +69,7 @@ class Wire:
 
     Attributes:
         address: of the pod at the other end; empty before that runs.
+        service: the address of the Service with its port; empty before the line was opened.
         folder: where the image has the project.
     """
 
@@ -78,7 +79,7 @@ class Wire:
         self._process: subprocess.Popen[bytes] | None = None
         self._ways: dict[str, tuple[int, subprocess.Popen[bytes]]] = {}
         self._lock = threading.Lock()
-        self.address = self.folder = ""
+        self.address = self.folder = self.service = ""
 
     def make(self, found: Manifests, image: str) -> None:
         """Make the pod at the other end.
@@ -117,7 +118,8 @@ class Wire:
         """
         if self._process is None or self._process.poll() is not None:
             ip, number = service
-            self._process = self._begin(port, f"{ip}:{number}")
+            self.service = f"{ip}:{number}"
+            self._process = self._begin(port, self.service)
 
     def to_pods(self, addresses: Iterable[str], number: int) -> list[str]:
         """Lead to a port of single pods, with a line for each; return where, on this machine.

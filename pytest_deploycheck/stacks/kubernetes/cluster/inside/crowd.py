@@ -86,9 +86,10 @@ class Crowd:
     def _ways(self) -> list[tuple[HTTPConnection | None, list[Answer]]]:
         """Return whom to poll: the Service, over new connections, and each worker over one that is open already."""
         found: dict[int, HTTPConnection] = {}
+        workers = set(self._order["workers"])
         addresses = itertools.cycle(self._order["pods"])
         end = time.monotonic() + CONNECT_DEADLINE_S
-        while not found.keys() >= set(self._order["workers"]) and time.monotonic() < end:
+        while not found.keys() >= workers and time.monotonic() < end:
             line = self._connection(next(addresses))
             line.request("GET", self._order["who"], headers=self._order["headers"])
             found.setdefault(json.loads(line.getresponse().read())["pid"], line)
