@@ -18,9 +18,9 @@ PROJECT = {
     "supervisord.conf": "[supervisord]\n",
     "test_own.py": "def test_own():\n    pass\n",
 }
-# What this Python itself and libraries need is imported before.
+# What this Python itself and libraries need is imported before: Debian's has no ctypes.macholib, for instance.
 DISGUISE = """
-import asyncio, subprocess, sys, sysconfig, urllib.request
+import asyncio, ctypes.util, subprocess, sys, sysconfig, urllib.request
 import psutil, pytest
 import pytest_deploycheck.commands
 sysconfig.get_config_vars()
