@@ -104,6 +104,18 @@ def test_a_killed_starter_gives_its_lock_to_the_next(
     assert database.version(copy) == "slow"
 
 
+def test_an_index_that_is_being_built_holds_no_start_up(
+    fresh: tuple[ProjectCopy, PostgreSQL, dict[str, str]],
+) -> None:
+    """It keeps others from counting what is in the table, for as long as it takes."""
+    copy, database, values = fresh
+    assert copy.call(STEPS, values).status == 0
+    with database.server(copy).connect(database.name(copy)) as connection, connection.transaction():
+        connection.execute("LOCK TABLE notes IN SHARE UPDATE EXCLUSIVE MODE")
+        again = copy.call(STEPS, values, timeout_s=30)
+    assert again.status == 0, again.output
+
+
 def test_a_restarted_server_costs_no_restart_of_the_app(workshop: Workshop) -> None:
     """Requests fail only while it is away, and the same workers serve on."""
     stack = workshop.stack()

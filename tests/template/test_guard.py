@@ -153,3 +153,21 @@ def test_who_hangs_is_killed(guarded: Guarded) -> None:
     assert stopped.wait(30) == -signal.SIGKILL
     assert other.poll() is None
     assert "has not moved" in guarded.messages()[-1]
+
+
+def test_after_a_standstill_of_the_machine_all_live(guarded: Guarded) -> None:
+    """Neither the guard nor a worker moved for longer than a worker may hang, and the guard moves first."""
+    workers = guarded.workers()
+    guard = guarded.guard()
+    wait(guarded.measured)
+    for process in workers:
+        process.send_signal(signal.SIGSTOP)
+    time.sleep(1)  # the guard has seen the last sign of life
+    guard.send_signal(signal.SIGSTOP)
+    time.sleep(10)
+    guard.send_signal(signal.SIGCONT)
+    time.sleep(1)
+    for process in workers:
+        process.send_signal(signal.SIGCONT)
+    assert [process.poll() for process in (guard, *workers)] == [None] * 3
+    assert guarded.messages() == []

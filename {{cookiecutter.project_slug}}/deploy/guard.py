@@ -30,6 +30,8 @@ TURN = os.open("var/run/turn", os.O_CREAT, 0o600)
 # What reading of a process says that has ended: before the file is open, or after.
 GONE = (FileNotFoundError, ProcessLookupError)
 
+# If the guard itself could not look for so long, all stood still: a virtual machine that is moved, a paused container.
+STANDSTILL_S = 5
 # A worker whose event loop has not moved for so long is killed (RST004).
 HANG_S = 10
 # A worker that holds more than its share is asked to finish its requests and go (MEM003).
@@ -133,12 +135,16 @@ def give_sign_of_life() -> None:
 def main() -> None:
     """Look and act, for ever."""
     known: dict[Path, Worker] = {}
-    wanted = 0
+    wanted, looked = 0, time.monotonic()
     while True:
         known = {file: known.get(file) or Worker(file) for file in HEARTBEATS.iterdir()}
         for file, worker in list(known.items()):
             if not worker.look():
                 known.pop(file).file.unlink(missing_ok=True)
+        if time.monotonic() - looked > STANDSTILL_S:
+            for worker in known.values():
+                worker.beat_seen = time.monotonic()
+        looked = time.monotonic()
         if known:
             wanted = act(list(known.values()), wanted)
 {%- if cookiecutter.process_manager == "systemd" %}

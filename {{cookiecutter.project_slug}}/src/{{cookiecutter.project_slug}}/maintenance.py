@@ -55,10 +55,13 @@ def seed(database_url: str) -> None:
 
 def maintain(database_url: str) -> None:
 {%- if cookiecutter.database == "postgresql" %}
-    """Let PostgreSQL count again what is in its tables: so it chooses the right index."""
+    """Let PostgreSQL count again what is in its tables: so it chooses the right index.
+
+    A table that somebody works on, as an index being built for an hour, is left out: the start does not wait for it.
+    """
     engine = create_engine(database_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql("ANALYZE")
+        connection.exec_driver_sql("ANALYZE (SKIP_LOCKED)")
 {%- else %}
     """Let SQLite count again what is in its tables, as far as that has changed: so it chooses the right index."""
     with closing(sqlite3.connect(str(make_url(database_url).database), timeout=60)) as connection:
