@@ -47,7 +47,13 @@ REQUEST = b"GET /health/" + QUESTION + b" HTTP/1.1\r\nHost: app\r\nConnection: c
 {%- if leads %}
 WAS_READY = Path("/tmp/was-ready")  # noqa: S108
 {%- endif %}
+{%- if cookiecutter.process_manager in ("supervisor", "systemd") %}
+# With a pid as argument it asks whoever answers whether it is that worker, and ready: deploy/reload does so (RST009).
+WHO = f"?worker={sys.argv[1]}" if sys.argv[1:] else ""
+REQUEST = f"GET /health/ready{WHO} HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n".encode()
+{%- else %}
 REQUEST = b"GET /health/ready HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n"
+{%- endif %}
 {%- endif %}
 PATIENCE_S = 5
 

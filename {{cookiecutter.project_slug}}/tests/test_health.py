@@ -1,5 +1,9 @@
 """Alive and ready."""
 
+{% if cookiecutter.process_manager in ("supervisor", "systemd") -%}
+import os
+
+{% endif -%}
 from alembic import command
 from conftest import Database, alembic_config, away, connected
 from fastapi.testclient import TestClient
@@ -32,3 +36,11 @@ def test_ready_on_the_schema_of_a_newer_release(client: TestClient, database: Da
     with connected(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'of a newer release'")
     assert client.get("/health/ready").status_code == 200
+{%- if cookiecutter.process_manager in ("supervisor", "systemd") %}
+
+
+def test_a_worker_answers_for_no_other_one(client: TestClient) -> None:
+    """A release is brought worker by worker, and each new one is asked."""
+    assert client.get(f"/health/ready?worker={os.getpid()}").status_code == 200
+    assert client.get("/health/ready?worker=1").status_code == 421
+{%- endif %}

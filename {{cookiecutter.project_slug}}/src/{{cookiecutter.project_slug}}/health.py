@@ -1,5 +1,8 @@
 """Alive and ready are different questions (RST010): a restart mends the first, patience the second."""
 
+{% if cookiecutter.process_manager in ("supervisor", "systemd") -%}
+import os
+{% endif -%}
 import re
 from pathlib import Path
 
@@ -30,9 +33,21 @@ async def live() -> dict[str, str]:
     return {"status": "alive"}
 
 
+{% if cookiecutter.process_manager in ("supervisor", "systemd") -%}
+@router.get("/ready", responses={421: {"description": "Another worker"}, 503: {"description": "Not ready"}})
+async def ready(request: Request, response: Response, worker: int | None = None) -> dict[str, str]:
+    """Say that requests will work: the database answers and its schema is new enough (BOOT007).
+
+    Who asks for the worker with a certain pid gets no other one's answer: deploy/reload looks at each new one (RST009).
+    """
+    if worker not in (None, os.getpid()):
+        response.status_code = status.HTTP_421_MISDIRECTED_REQUEST
+        return {"status": "another worker"}
+{%- else -%}
 @router.get("/ready", responses={503: {"description": "Not ready"}})
 async def ready(request: Request, response: Response) -> dict[str, str]:
     """Say that requests will work: the database answers and its schema is new enough (BOOT007)."""
+{%- endif %}
     try:
         async with request.app.state.engine.connect() as connection:
             revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
