@@ -12,6 +12,7 @@ with_nginx = partial(
 )
 
 APP = "deploy/systemd/notes_api-app.service"
+RELOAD = "deploy/systemd/notes_api-reload.service"
 STEPS = "deploy/systemd/notes_api-previous-steps.service"
 PROXY = "deploy/systemd/notes_api-proxy.service"
 COMMON = "deploy/systemd/notes_api-.service.d/common.conf"
@@ -64,7 +65,14 @@ SABOTAGES = [
         "RST006",
         more=(Change(file=APP, old="RestartSec=1\n", new="RestartSec=50ms\n"),),
     ),
-    systemd("systemd: one second to stop", APP, STOP, STOP.replace("35", "500ms"), "RST008"),
+    systemd("systemd: half a second to stop", APP, STOP, STOP.replace("35", "500ms"), "RST008"),
+    systemd(
+        "systemd: a release whose code reaches no worker",
+        RELOAD,
+        "ExecStart=@FOLDER@/deploy/reload\n",
+        "ExecStart=@FOLDER@/deploy/previous-steps\n",
+        "RST009",
+    ),
     systemd(
         "systemd: no memory limit",
         APP,

@@ -75,9 +75,8 @@ def proofs() -> list[Sabotage]:
 
 
 def daily() -> list[Sabotage]:
-    """Return a proof of each check, all variations of the default answers, and of each other part the first one."""
-    right = [record for record in RECORDS if not record.caught_by]
-    first = {HOME[record.id]: record for record in reversed(right)}
+    """Return a proof of each check, all variations of the default answers, and of each other part the first of both."""
+    first = {(HOME[record.id], bool(record.caught_by)): record for record in reversed(RECORDS)}
     chosen = [*proofs(), *variations.SABOTAGES, *first.values()]
     return [record for record in RECORDS if record in chosen]
 
