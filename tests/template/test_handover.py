@@ -23,6 +23,8 @@ echo call >> calls
 echo "key $(wc -l < calls)" > live/privkey.pem
 echo "chain $(wc -l < calls)" > live/fullchain.pem
 """
+# Has got one, and it is not time for the next.
+CONTENT_CERTBOT = "#!/bin/sh\nexit 0\n"
 # Is the proxy, once it runs; as the first process of a container it would get the signal.
 PROXY = "#!/bin/sh\necho started >> started\nexec sleep 60\n"
 SERVED = {"nginx": "var/tls/fullchain.pem", "haproxy": "var/tls/site.pem"}
@@ -131,3 +133,30 @@ def test_the_proxy_waits_for_a_certificate_and_looks_for_others(here: Path, shel
         assert said.read_text().count("read") == tries
         assert (here / "started").read_text() == "started\n"
         assert process.poll() is None
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
+def test_on_a_machine_it_is_brought_until_that_succeeds(proxy: str, tmp_path: Path) -> None:
+    """After a mistake in the proxy's configuration it is tried again, and once is enough."""
+    made = bake_into(tmp_path / "projects", process_manager="systemd", https_proxy=proxy)
+    lineage, said = made / "var/letsencrypt/live/site", made / "said"
+    for folder in (lineage, made / "var/tls", made / ".venv/bin"):
+        folder.mkdir(parents=True)
+    (lineage / "fullchain.pem").write_text("chain")
+    told = '#!/bin/sh\necho "$RENEWED_LINEAGE" >> said\n[ ! -e broken ]\n'
+    for script, text in ((".venv/bin/certbot", CONTENT_CERTBOT), ("deploy/reload-proxy", told)):
+        (made / script).write_text(text)
+        (made / script).chmod(0o755)
+
+    def run() -> int:
+        values = {"PATH": os.environ["PATH"], "DOMAIN": "notes.example.com", "CERTBOT_PORT": "8402"}
+        return subprocess.run([made / "deploy/certificates"], env=values, check=False).returncode
+
+    (made / "broken").touch()
+    assert run() != 0
+    (made / "broken").unlink()
+    assert [run(), run()] == [0, 0]
+    assert said.read_text().splitlines() == [str(lineage)] * 2
+    (lineage / "fullchain.pem").write_text("the next chain")
+    assert run() == 0
+    assert len(said.read_text().splitlines()) == 3
