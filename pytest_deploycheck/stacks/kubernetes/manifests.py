@@ -19,7 +19,10 @@ from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.stacks.protocol import StackError
 
 RENDER_TIMEOUT_S = 60
-INSTALL = "install kubectl (https://kubernetes.io/docs/tasks/tools) or kustomize"
+# The first with a kustomize of today, says https://kubernetes.io/docs/tasks/manage-kubernetes-objects/kustomization;
+# Debian 12 has an older one.
+OLDEST_KUBECTL = (1, 21)
+INSTALL = "install kubectl (https://kubernetes.io/docs/tasks/tools) 1.21 or newer, or kustomize"
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity
 _UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>m|k|M|G|Ki|Mi|Gi|)")
@@ -36,19 +39,30 @@ def render(root: Path, folder: str) -> tuple[str, str]:
     """Return the command that rendered a folder of the project, and what it wrote.
 
     Raises:
-        NotVerified: there is no such command.
+        NotVerified: there is no such command, or it is too old.
         StackError: it refuses the folder.
     """
+    here = "nothing here renders"
     for program, word in RENDERERS:
         if shutil.which(program):
             argv = [program, word, folder]
             done = subprocess.run(
                 argv, cwd=root, capture_output=True, text=True, timeout=RENDER_TIMEOUT_S, check=False
             )
-            if done.returncode:
+            if not done.returncode:
+                return " ".join(argv), done.stdout
+            if program != "kubectl" or (version := _version_of_kubectl()) >= OLDEST_KUBECTL:
                 raise StackError(f"{folder}: {program}: {_reason(done.stderr).replace(f'{root}/', '')}")
-            return " ".join(argv), done.stdout
-    raise NotVerified(f"nothing here renders {folder}: {INSTALL}")
+            here = f"kubectl {'.'.join(map(str, version))} is too old to render"
+    raise NotVerified(f"{here} {folder}: {INSTALL}")
+
+
+def _version_of_kubectl() -> tuple[int, ...]:
+    """Return the version of the program here, such as (1, 32); one that does not say its own is not called old."""
+    argv = ["kubectl", "version", "--client", "--output=json"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=RENDER_TIMEOUT_S, check=False)
+    found = re.findall(r'"(?:major|minor)": *"(\d+)', done.stdout)
+    return tuple(map(int, found)) or OLDEST_KUBECTL
 
 
 def _reason(said: str) -> str:
