@@ -110,3 +110,4 @@ def test_it_deploys(project: Path, answers: Answers, pytestconfig: pytest.Config
         verdict = run_deploycheck(project, *few)
     assert not verdict.caught, verdict.explain()
     assert not verdict.ids("blocked"), verdict.output
+    assert verdict.ids("passed"), verdict.output
