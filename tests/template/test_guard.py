@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -78,9 +79,16 @@ def wait(until: Callable[[], object], seconds: float = 20) -> None:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path, baked: Callable[..., Path]) -> Iterator[Guarded]:
-    """Make a place for workers, and end them all afterwards."""
-    found = Guarded(tmp_path / "workers", baked())
+def guarded(
+    tmp_path: Path,
+    baked: Callable[..., Path],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Guarded]:
+    """Make a place for workers of a project with some answers, and end them all afterwards."""
+    (tmp_path / "var/run").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    found = Guarded(tmp_path / "workers", baked(**getattr(request, "param", {})))
     yield found
     for process in found.processes:
         process.kill()
@@ -153,3 +161,21 @@ def test_who_hangs_is_killed(guarded: Guarded) -> None:
     assert stopped.wait(30) == -signal.SIGKILL
     assert other.poll() is None
     assert "has not moved" in guarded.messages()[-1]
+
+
+@pytest.mark.parametrize("guarded", [{"process_manager": "swarm"}], indirect=True)
+def test_it_is_nobody_s_turn_while_a_task_is_not_back(guarded: Guarded) -> None:
+    """A task that has ended has no worker, and has lost its lock: a worker of another one has to wait (MEM004)."""
+    guarded.environment["REPLICAS"] = "2"
+    with socket.socket(socket.AF_UNIX) as own, socket.socket(socket.AF_UNIX) as other:
+        own.bind("var/run/1.sock")
+        own.listen()
+        other.bind("var/run/2.sock")
+        leaking, _ = guarded.workers(growth_mb=70)
+        guarded.guard()
+        wait(guarded.measured)
+        leaking.send_signal(signal.SIGUSR1)
+        time.sleep(3)
+        assert guarded.messages() == []
+        other.listen()
+        assert leaking.wait(20) == 0
