@@ -114,10 +114,16 @@ def _command(rest: str) -> tuple[str, bool]:
         except ValueError:
             words = None
         if isinstance(words, list) and all(isinstance(word, str) for word in words):
-            if len(words) == 3 and re.fullmatch(r"(/bin/)?(ba)?sh", words[0]) and words[1] in ("-c", "-lc"):
-                return words[2], True
-            return shlex.join(words), False
+            line = line_of_shell(words)
+            return (line, True) if line is not None else (shlex.join(words), False)
     return rest, True
+
+
+def line_of_shell(words: list[str]) -> str | None:
+    """Return what a shell is given as a line (``sh -c LINE``), None if the words are no such command."""
+    if len(words) == 3 and re.fullmatch(r"(/bin/)?(ba)?sh", words[0]) and words[1] in ("-c", "-lc"):
+        return words[2]
+    return None
 
 
 def _pairs(rest: str, environment: dict[str, str]) -> dict[str, str]:

@@ -181,6 +181,26 @@ def test_mounts(mount: object) -> None:
     assert mount_of(mount) == ("data", "/app/var/data")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "deploy/serve",
+        ["deploy/serve", "--quickly"],
+        ["sh", "-c", "deploy/serve || exit 1"],
+        ["/bin/sh", "-c", "exec deploy/serve"],
+    ],
+    ids=str,
+)
+def test_a_script_of_the_project_is_read_also_where_a_shell_runs_it(tmp_path: Path, command: Any) -> None:
+    """What it becomes tells which service the app is."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/serve").write_text("#!/bin/sh\nexec gunicorn notes.main:app\n", encoding="utf-8")
+    service = {"image": "notes", "command": command}
+    services = Services(root=tmp_path, by_name={"app": service}, volumes=frozenset())
+    assert services.is_script(service)
+    assert services.commands == {"app": "gunicorn notes.main:app"}
+
+
 def database_of(root: Path, service: dict[str, Any]) -> DatabaseService:
     """Return what is known of a service beside an app that shares its socket."""
     app = {

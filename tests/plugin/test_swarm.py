@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ FILE = "deploy/swarm.yaml"
 RESTART = "restart_policy: {condition: any, delay: 2s}"
 SERVER = "exec gunicorn -c"
 UVICORN = "deploy/server.py"
+# A release that is never ready: a minute, after that the grace of its server; and some time for the engine.
+RELOAD_S = 180
 # Each answer is seen, not each pair of them.
 UNBROKEN = [
     ("caddy", "gunicorn", "sqlite"),
@@ -161,45 +164,173 @@ def test_engine_is_not_changed_silently(
     assert "docker swarm init" in verdict.explain()
 
 
-@pytest.mark.slow
-def test_an_engine_that_starts_again_brings_back_what_is_said_of_it(
+class Deployed:
+    """A project that its own ``deploy/reload`` deploys as a stack of the swarm; ``docker`` finds all by variables."""
+
+    def __init__(self, project: Path, engine: Engine) -> None:
+        """Deploy nothing yet."""
+        self.project = project
+        self.tasks = Tasks(engine=engine, project="again", app="app", proxy="proxy")
+
+    def reload(self) -> subprocess.CompletedProcess[str]:
+        """Bring what the project holds; return what the command says, which must end."""
+        return subprocess.run(
+            [self.project / "deploy/reload"], check=False, capture_output=True, text=True, timeout=RELOAD_S
+        )
+
+    def update(self) -> str:
+        """Return how far the update of the app has come."""
+        state = "{{with .UpdateStatus}}{{.State}}{{end}}"
+        command = ["docker", "service", "inspect", f"--format={state}", "again_app"]
+        return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def deployed(
     daemon: Daemon, project_with: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """BOOT001 reads restart conditions. What they mean is seen here: the engine is stopped and started again."""
-    project = copy_of(project_with(app_server="gunicorn"), tmp_path / "notes_api")
+) -> Iterator[Deployed]:
+    """A project with ports of its own, of which nothing is left afterwards."""
     ports = Ports()
     values = {"HOME": tmp_path, "DOMAIN": "localhost", "DOCKER_BUILDKIT": "0", "STACK": "again"}
     for name, value in {**values, "HTTP_PORT": ports.take(), "HTTPS_PORT": ports.take()}.items():
         monkeypatch.setenv(name, str(value))
-    tasks = Tasks(engine=daemon.engine, project="again", app="app", proxy="proxy")
+    found = Deployed(copy_of(project_with(app_server="gunicorn"), tmp_path / "notes_api"), daemon.engine)
+    try:
+        yield found
+    finally:
+        found.tasks.end("app", "proxy")
+        subprocess.run(["docker", "stack", "rm", "again"], check=False)
+        for kind in ("container", "network", "volume"):
+            _remove(kind)
+        ports.close()
+
+
+def _remove(kind: str) -> None:
+    """Remove what the stack has left in the engine, which may not let it go at once."""
+    listing = ["docker", kind, "ls", "--quiet", f"--filter=label={SWARM.project}=again"]
+    listing += ["--all"] if kind == "container" else []
+
+    def remove() -> bool:
+        found = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split()
+        return not found or subprocess.run(["docker", kind, "rm", *found], check=False).returncode == 0
+
+    assert wait_for(remove, bool, deadline_s=30, every_s=0.5), kind
+
+
+@pytest.mark.slow
+def test_an_engine_that_starts_again_brings_back_what_is_said_of_it(
+    daemon: Daemon, deployed: Deployed
+) -> None:
+    """BOOT001 reads restart conditions. What they mean is seen here: the engine is stopped and started again."""
+    tasks = deployed.tasks
 
     def start_again() -> None:
         daemon.stop()
         assert not serves()
         daemon.start()
 
+    done = deployed.reload()
+    assert done.returncode == 0, done.stderr
+    assert wait_for(serves, bool, deadline_s=60), tasks.describe()
+    assert tasks.forgotten() == []
+    start_again()
+    assert wait_for(serves, bool, deadline_s=60), tasks.describe()
+    subprocess.run(
+        ["docker", "service", "update", "--quiet", "--restart-condition=none", "again_proxy"], check=True
+    )
+    assert tasks.forgotten() == ["proxy (restart: none)"]
+    start_again()
+    app = wait_for(
+        lambda: tasks.live("app"),
+        lambda found: found and all(one.health == "healthy" for one in found),
+        deadline_s=60,
+    )
+    assert app, tasks.describe()
+    assert not tasks.live("proxy")
+
+
+@pytest.mark.slow
+def test_a_release_that_is_never_ready_is_taken_back(deployed: Deployed) -> None:
+    """The old one serves all the while, and ``deploy/reload`` ends; so it does when the update is interrupted."""
+    assert deployed.reload().returncode == 0
+    assert wait_for(serves, bool, deadline_s=60), deployed.tasks.describe()
+    old = {one.identity for one in deployed.tasks.live("app")}
+    answers, stop = list[bool](), threading.Event()
+
+    def ask() -> None:
+        while not stop.wait(0.2):
+            answers.append(serves())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
     try:
-        subprocess.run([project / "deploy/reload"], check=True)
-        assert wait_for(serves, bool, deadline_s=60), tasks.describe()
-        assert tasks.forgotten() == []
-        start_again()
-        assert wait_for(serves, bool, deadline_s=60), tasks.describe()
-        subprocess.run(
-            ["docker", "service", "update", "--quiet", "--restart-condition=none", "again_proxy"], check=True
-        )
-        assert tasks.forgotten() == ["proxy (restart: none)"]
-        start_again()
-        app = wait_for(
-            lambda: tasks.live("app"),
-            lambda found: found and all(one.health == "healthy" for one in found),
+        _spoil(deployed.project)
+        done = deployed.reload()
+        assert done.returncode == 1
+        assert "does not become healthy (rollback" in done.stderr
+        assert wait_for(deployed.update, lambda state: state == "rollback_completed", deadline_s=60)
+        with subprocess.Popen([deployed.project / "deploy/reload"]) as interrupted:
+            assert wait_for(
+                lambda: len(deployed.tasks.live("app")), lambda tasks: tasks > len(old), deadline_s=60
+            )
+            interrupted.terminate()
+            assert interrupted.wait(timeout=60) == 1
+        assert wait_for(deployed.update, lambda state: state == "rollback_completed", deadline_s=60)
+        live = wait_for(
+            lambda: {one.identity for one in deployed.tasks.live("app")},
+            lambda found: found == old,
             deadline_s=60,
         )
-        assert app, tasks.describe()
-        assert not tasks.live("proxy")
+        assert live == old
     finally:
-        tasks.end("app", "proxy")
-        subprocess.run(["docker", "stack", "rm", "again"], check=False)
-        ports.close()
+        stop.set()
+        asking.join()
+    assert all(answers), f"{answers.count(False)} of {len(answers)} requests failed"
+
+
+@pytest.mark.slow
+def test_a_first_release_that_fails_ends_the_script(deployed: Deployed) -> None:
+    """There is nothing to go back to; the command says what the tasks are at, and a good release mends it."""
+    steps = deployed.project / "deploy/previous-steps"
+    good = steps.read_text(encoding="utf-8")
+    steps.write_text(good.replace("exec python", "exit 1\nexec python"), encoding="utf-8")
+    done = deployed.reload()
+    assert done.returncode == 1
+    assert "does not become healthy" in done.stderr
+    assert "non-zero exit (1)" in done.stderr
+    steps.write_text(good, encoding="utf-8")
+    done = deployed.reload()
+    assert done.returncode == 0, done.stderr
+    assert wait_for(serves, bool, deadline_s=60), deployed.tasks.describe()
+
+
+@pytest.mark.slow
+def test_what_cannot_be_deployed_is_said_before_anything_is_built(deployed: Deployed) -> None:
+    """A message for each, and no image is left."""
+    file = deployed.project / ".env"
+    file.rename(file.with_name("env"))
+    done = deployed.reload()
+    assert (done.returncode, done.stderr) == (
+        1,
+        "deploy/reload: .env is missing: copy .env.example to .env and fill it in\n",
+    )
+    file.with_name("env").rename(file)
+    with container_engine.engine() as other:
+        done = deployed.reload()
+        assert (done.returncode, done.stderr) == (
+            1,
+            "deploy/reload: the engine manages no swarm: docker swarm init\n",
+        )
+        images = ["docker", "--host", other.address, "images", "--all", "--quiet"]
+        assert not subprocess.run(images, check=True, capture_output=True).stdout
+
+
+def _spoil(project: Path) -> None:
+    """Let what the project holds never be ready."""
+    route, ready = project / "src/notes_api/health.py", 'return {"status": "ready"}'
+    text = route.read_text(encoding="utf-8")
+    assert ready in text
+    route.write_text(text.replace(ready, "raise RuntimeError"), encoding="utf-8")
 
 
 @pytest.mark.slow

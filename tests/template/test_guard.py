@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -78,9 +79,16 @@ def wait(until: Callable[[], object], seconds: float = 20) -> None:
 
 
 @pytest.fixture
-def guarded(tmp_path: Path, baked: Callable[..., Path]) -> Iterator[Guarded]:
-    """Make a place for workers, and end them all afterwards."""
-    found = Guarded(tmp_path / "workers", baked())
+def guarded(
+    tmp_path: Path,
+    baked: Callable[..., Path],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Guarded]:
+    """Make a place for workers of a project with some answers, and end them all afterwards."""
+    (tmp_path / "var/run").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    found = Guarded(tmp_path / "workers", baked(**getattr(request, "param", {})))
     yield found
     for process in found.processes:
         process.kill()
@@ -171,3 +179,21 @@ def test_after_a_standstill_of_the_machine_all_live(guarded: Guarded) -> None:
         process.send_signal(signal.SIGCONT)
     assert [process.poll() for process in (guard, *workers)] == [None] * 3
     assert guarded.messages() == []
+
+
+@pytest.mark.parametrize("guarded", [{"process_manager": "swarm"}], indirect=True)
+def test_it_is_nobody_s_turn_while_a_task_is_not_back(guarded: Guarded) -> None:
+    """A task that has ended has no worker, and has lost its lock: a worker of another one has to wait (MEM004)."""
+    guarded.environment["REPLICAS"] = "2"
+    with socket.socket(socket.AF_UNIX) as own, socket.socket(socket.AF_UNIX) as other:
+        own.bind("var/run/1.sock")
+        own.listen()
+        other.bind("var/run/2.sock")
+        leaking, _ = guarded.workers(growth_mb=70)
+        guarded.guard()
+        wait(guarded.measured)
+        leaking.send_signal(signal.SIGUSR1)
+        time.sleep(3)
+        assert guarded.messages() == []
+        other.listen()
+        assert leaking.wait(20) == 0

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import signal
-{%- if cookiecutter.process_manager == "systemd" %}
+{%- if cookiecutter.process_manager in ("swarm", "systemd") %}
 import socket
 {%- endif %}
 import sys
@@ -26,6 +26,8 @@ LIMIT_MB = int(os.environ["MEMORY_LIMIT_MB"])
 {%- if cookiecutter.process_manager == "swarm" %}
 # Whose guard has the lock may ask one of its workers to go: one of all tasks at a time (MEM004).
 TURN = os.open("var/run/turn", os.O_CREAT, 0o600)
+# One place of each task, where the proxy finds it (deploy/health.py).
+PLACES = [f"var/run/{slot}.sock" for slot in range(1, int(os.environ["REPLICAS"]) + 1)]
 {%- endif %}
 # What reading of a process says that has ended: before the file is open, or after.
 GONE = (FileNotFoundError, ProcessLookupError)
@@ -90,9 +92,16 @@ class Worker:
 
 {% if cookiecutter.process_manager == "swarm" -%}
 def is_turn_of_this_task() -> bool:
-    """Take the lock, which is free when the worker that went last has its successor."""
-    with suppress(BlockingIOError):
+    """Take the lock, which is free when the worker that went last has its successor, or when its task has ended.
+
+    So it is nobody's turn while a task is not back: nobody listens at its place.
+    """
+    with suppress(OSError):
         fcntl.flock(TURN, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for place in PLACES:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(place)
         return True
     return False
 

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
@@ -124,8 +125,11 @@ def main() -> None:
             listener.close()
         for worker in workers:
             worker.terminate()
+        # Who has not even started yet does not listen to that.
+        deadline = time.monotonic() + {% if cookiecutter.process_manager == "cloud" %}9{% else %}30{% endif %}
         for worker in workers:
-            worker.join()
+            worker.join(max(0, deadline - time.monotonic()))
+            worker.kill()
 {%- if cookiecutter.process_manager in ("compose", "swarm") %}
         SOCKET.unlink(missing_ok=True)
 {%- endif %}

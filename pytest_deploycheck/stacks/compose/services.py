@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pytest_deploycheck.detection.dockerfile import read_image
+from pytest_deploycheck.detection.dockerfile import line_of_shell, read_image
 from pytest_deploycheck.detection.files import ProjectFiles
 from pytest_deploycheck.detection.scripts import with_imported_server
 
@@ -69,7 +69,10 @@ class Services:
             build = self._build(service)
             image = read_image(ProjectFiles(self.root), build, str(PurePosixPath(build).parent))
             said = image.words
-        return shlex.split(said) if isinstance(said, str) else [str(word) for word in said or ()]
+        words = shlex.split(said) if isinstance(said, str) else [str(word) for word in said or ()]
+        line = line_of_shell(words)
+        words = words if line is None else shlex.split(line)
+        return words[1:] if words[:1] == ["exec"] else words
 
     def _build(self, service: Mapping[str, Any]) -> str:
         """Return the Dockerfile that the image of a service is built from, relative to the project."""
