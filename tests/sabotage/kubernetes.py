@@ -24,6 +24,9 @@ ASKS_DATABASE = """async def live(request: Request, response: Response) -> dict[
 """
 NOT_READY = "    response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE\n"
 TRUSTED = "    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.cluster_networks)\n"
+BODIES = "src/notes_api/bodies.py"
+OVERLOAD = "    app.add_middleware(OverloadMiddleware)\n"
+OBSERVED = "    app.add_middleware(ObservationMiddleware)\n"
 DEPLOYMENT, SCALING = f"{BASE}/deployment.yaml", f"{BASE}/scaling.yaml"
 SERVICE, GATEWAY = f"{BASE}/service.yaml", f"{BASE}/gateway.yaml"
 CONFIG, BASE_LIST = f"{BASE}/config.env", f"{BASE}/kustomization.yaml"
@@ -148,6 +151,31 @@ SABOTAGES = [
         "TLS004",
         "TLS005",
         touches=("TLS004", "TLS005", "TLS006"),
+    ),
+    pod(
+        "kubernetes: bodies of any size",
+        BODIES,
+        "LARGEST_BODY = 4 * 1024 * 1024\n",
+        "LARGEST_BODY = 4 * 1024 * 1024 * 1024\n",
+        "TLS013",
+        touches=("TLS004", "TLS014"),
+    ),
+    pod(
+        "kubernetes: slow bodies are waited for",
+        BODIES,
+        "BODY_TIMEOUT = 20.0\n",
+        "BODY_TIMEOUT = 3600.0\n",
+        "TLS014",
+        touches=("TLS013",),
+    ),
+    pod(
+        "kubernetes: a body that still comes takes a place among the requests in progress",
+        APPLICATION,
+        OVERLOAD,
+        "",
+        "TLS014",
+        touches=("TLS013", "RES006"),
+        more=(Change(file=APPLICATION, old=OBSERVED, new=OVERLOAD + OBSERVED),),
     ),
     pod(
         "kubernetes: a shell stays before the server",
