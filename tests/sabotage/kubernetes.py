@@ -36,9 +36,9 @@ ASKS = "          {}Probe:\n            httpGet:\n              path: {}\n      
 LIVE = ASKS.format("liveness", "/health/live").removeprefix("  ".ljust(10))
 READY = ASKS.format("readiness", "/health/ready").removeprefix("  ".ljust(10))
 LIVE_TIMES = (
-    "            periodSeconds: 5\n            timeoutSeconds: 2\n            failureThreshold: 3\n"
+    "            periodSeconds: 4\n            timeoutSeconds: 2\n            failureThreshold: 6\n"
     "            # Who hangs cannot finish anything, so it is not waited for as long as at a stop.\n"
-    "            terminationGracePeriodSeconds: 10\n"
+    "            terminationGracePeriodSeconds: 4\n"
 )
 READY_TIMES = (
     "            periodSeconds: 2\n            # Longer than the wait for a connection of the database.\n"
@@ -372,14 +372,14 @@ READ = [
         "liveness is patient",
         DEPLOYMENT,
         LIVE_TIMES,
-        LIVE_TIMES.replace("Seconds: 5", "Seconds: 20"),
+        LIVE_TIMES.replace("periodSeconds: 4", "periodSeconds: 20"),
         "RST004",
     ),
     broken(
         "who hangs gets its whole grace",
         DEPLOYMENT,
         LIVE_TIMES,
-        LIVE_TIMES.replace("            terminationGracePeriodSeconds: 10\n", ""),
+        LIVE_TIMES.replace("            terminationGracePeriodSeconds: 4\n", ""),
         "RST004",
     ),
     broken("no startup probe", DEPLOYMENT, STARTUP, "", "RST006"),
