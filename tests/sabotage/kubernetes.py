@@ -225,6 +225,17 @@ SABOTAGES = [
         ),
     ),
     pod(
+        "kubernetes: a server that takes more, and more pods",
+        CONFIG,
+        "DATABASE_POOLS=13\n",
+        "DATABASE_POOLS=50\n",
+        touches=("BOOT002", "REP007"),
+        more=(
+            Change(file=SCALING, old="maxReplicas: 10", new="maxReplicas: 40"),
+            Change(file="pyproject.toml", old="max_connections = 100", new="max_connections = 300"),
+        ),
+    ),
+    pod(
         "kubernetes: preStop without a command",
         DEPLOYMENT,
         PRESTOP,
@@ -334,8 +345,8 @@ READ = [
     broken(
         "a secret is missing",
         DEPLOYMENT,
-        "            - name: API_TOKEN\n",
-        "            - name: TOKEN\n",
+        "            - &token\n              name: API_TOKEN\n",
+        "            - &token\n              name: TOKEN\n",
         "BOOT002",
     ),
     broken("a file is missing", BASE_LIST, "  - service.yaml\n", "  - services.yaml\n", "BOOT002"),
@@ -456,8 +467,8 @@ READ = [
     broken(
         "SQLite in each pod",
         DEPLOYMENT,
-        "            - name: DATABASE_URL\n              valueFrom:\n                secretKeyRef:\n                  name: notes-api\n                  key: DATABASE_URL\n",
-        "            - name: DATABASE_URL\n              value: sqlite+aiosqlite:////tmp/notes.db\n",
+        "            - &database\n              name: DATABASE_URL\n              valueFrom:\n                secretKeyRef:\n                  name: notes-api\n                  key: DATABASE_URL\n",
+        "            - &database\n              name: DATABASE_URL\n              value: sqlite+aiosqlite:////tmp/notes.db\n",
         "REP004",
     ),
     broken("more pods than the database takes", SCALING, "maxReplicas: 10", "maxReplicas: 20", "REP007"),
