@@ -25,6 +25,7 @@ FILES_OF = {
         "src/*/edge.py",
         "tests/test_edge.py",
     ],
+    ("process_manager", "kubernetes", "cloud"): ["src/*/bodies.py", "tests/test_bodies.py"],
     ("process_manager", "supervisor", "systemd"): ["deploy/enable"],
     ("process_manager", "supervisor", "systemd", "compose", "swarm"): [
         "deploy/Caddyfile",

@@ -11,6 +11,11 @@ WORKER_MB = 70
 SERVER_MB = 40
 # So many tasks of a swarm have one worker each.
 TASKS = 12
+# What PostgreSQL takes as it is installed, less those it keeps for superusers; and the smallest pool that leaves a
+# connection for readiness while a request has one.
+CONNECTIONS, POOL = 97, 2
+# What all platforms have: the smallest of Cloud Run, and the largest of Render.
+CLOUD_MB = range(128, 16385)
 
 # Folders of the project and what it imports: a package of the same name would hide them, or they it.
 # fmt: off
@@ -65,11 +70,24 @@ def _domain(value: str, _answers: dict) -> str:
     return "write a host name without https://, port and path, such as notes.example.com, or localhost"
 
 
-def _workers(value: str, _answers: dict) -> str:
+def _workers(value: str, answers: dict) -> str:
+    if value != "auto" and _number(value) not in range(1, 257):
+        return "write a whole number from 1 to 256, or auto"
+    most = {"kubernetes": _most(surge=4), "cloud": _most()}.get(answers["process_manager"], 256)
     return (
         ""
-        if value == "auto" or _number(value) in range(1, 257)
-        else "write a whole number from 1 to 256, or auto"
+        if _number(value) <= most
+        else f"each of them is an instance, and PostgreSQL takes {CONNECTIONS} connections: {most} at most to begin "
+        "with; the page about sizing tells how to go on from there"
+    )
+
+
+def _most(surge: int = 0) -> int:
+    """Return how many instances the database takes; while a release is replaced, one more for each `surge`."""
+    return max(
+        count
+        for count in range(1, CONNECTIONS)
+        if POOL * (count + (-(-count // surge) if surge else 0)) <= CONNECTIONS
     )
 
 
@@ -77,8 +95,11 @@ def _memory(value: str, answers: dict) -> str:
     if not _number(value):
         return "write a whole number of megabytes, such as 512"
     workers = _number(answers["workers"]) if _number(answers["workers"]) in range(1, 257) else 1
-    if workers <= TASKS and answers["process_manager"] == "swarm":
-        workers = 1  # in each task, which has so much memory
+    manager = answers["process_manager"]
+    if manager in ("kubernetes", "cloud") or (manager == "swarm" and workers <= TASKS):
+        workers = 1  # in each pod, container or task, which has so much memory
+    if manager == "cloud" and _number(value) not in CLOUD_MB:
+        return f"each container has so much, and all platforms have {CLOUD_MB[0]} to {CLOUD_MB[-1]}"
     need = WORKER_MB * workers + SERVER_MB
     return (
         ""

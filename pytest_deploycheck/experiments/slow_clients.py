@@ -2,6 +2,9 @@
 
 Two things are watched: whether all of them are dropped in time, and whether hundreds of slow bodies, which a proxy may
 pass on to the app, leave room for others. The latter is short, and on a stack that may be hurt.
+
+Where something stands for who is before the app, bodies alone are sent slowly, straight at the app: of all that is slow
+they alone can get there. Whether handshakes and headers are dropped in production nobody sees here.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.outcome import Blocked
 from pytest_deploycheck.probes.answer import Answer
+from pytest_deploycheck.probes.health import forwarded
 from pytest_deploycheck.probes.inside.deploycheck_mark import MARK
 from pytest_deploycheck.probes.repeat import Repeated
-from pytest_deploycheck.probes.slow import SlowCrowd, manners
+from pytest_deploycheck.probes.slow import Manner, SlowCrowd, manners, straight_manner
 from pytest_deploycheck.probes.traffic import TimeLine
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop
@@ -75,8 +79,7 @@ class Slowed:
 def send_slowly(workshop: Workshop) -> Slowed:
     """Hold as many connections as the server lets be held, a byte a second, and send ordinary requests meanwhile."""
     stack = workshop.gentle.steady()
-    entry, others = stack.entry, list[Answer]()
-    ways = manners(entry, f"{MARK}body")
+    others, ways = list[Answer](), _ways(stack)
     with (
         SlowCrowd({way: OF_EACH_MANNER[way.name] for way in ways}) as crowd,
         Repeated(
@@ -92,7 +95,8 @@ def send_slowly(workshop: Workshop) -> Slowed:
         stack=stack,
         steps=(
             f"{len(crowd.clients)} connections sent a byte a second: "
-            + ", ".join(f"{len(clients)} the {name}" for name, clients in kinds.items()),
+            + ", ".join(f"{len(clients)} the {name}" for name, clients in kinds.items())
+            + (", straight at the app: handshakes and headers end before it" if stack.edge_stands_in else ""),
             f"meanwhile GET {stack.config.requests.live} over new connections",
             f"GET {stack.config.requests.read} while {BODIES} connections had begun to send a body",
         ),
@@ -112,7 +116,7 @@ def send_bodies(workshop: Workshop) -> AmongBodies:
     """Begin to send hundreds of bodies, and send ordinary requests before any of them is complete."""
     stack = workshop.for_stops.steady()
     others: list[Answer] = []
-    body = next(way for way in manners(stack.entry, f"{MARK}body") if way.name == "body")
+    body = next(way for way in _ways(stack) if way.name == "body")
     with SlowCrowd({body: BODIES}) as crowd:
         for _ in range(VISITS_AMONG_BODIES):
             _visit(stack, stack.config.requests.read, others)
@@ -123,6 +127,14 @@ def send_bodies(workshop: Workshop) -> AmongBodies:
         let_in=sum(not client.answered and client.ended is None for client in crowd.clients),
         others=TimeLine(tuple(others)),
     )
+
+
+def _ways(stack: Stack) -> list[Manner]:
+    """Return the ways to be slow that say something of production."""
+    path = f"{MARK}body"
+    if stack.edge_stands_in:
+        return [straight_manner(stack.upstream, path, forwarded(stack))]
+    return manners(stack.entry, path)
 
 
 def _visit(stack: Stack, path: str, answers: list[Answer]) -> None:

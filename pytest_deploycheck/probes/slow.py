@@ -7,12 +7,12 @@ import selectors
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from pytest_deploycheck.probes.contexts import any_certificate
-from pytest_deploycheck.probes.http import Entry
+from pytest_deploycheck.probes.http import Entry, Upstream
 from pytest_deploycheck.probes.tls import client_hello
 from pytest_deploycheck.sandbox.ports import LOOPBACK
 
@@ -43,11 +43,9 @@ class Manner:
 
 def manners(entry: Entry, path: str) -> list[Manner]:
     """Return the ways to be slow at an entry: in the handshake, in the header, in the body sent to ``path``."""
-    lines = [f"Host: {entry.domain}", *(f"{name}: {value}" for name, value in entry.headers.items())]
-    headers = "\r\n".join([*lines, ""])
-    get, post = f"GET {entry.prefix}{path} HTTP/1.1\r\n", f"POST {entry.prefix}{path} HTTP/1.1\r\n"
-    header = (get + headers + "X-Slow: ").encode()
-    body = (post + headers + f"Content-Length: {LONG_BODY}\r\n\r\n").encode()
+    headers = {"Host": entry.domain, **entry.headers}
+    header = _head("GET", entry.prefix + path, headers) + b"X-Slow: "
+    body = _begun(entry.prefix + path, headers)
     hello = client_hello(entry.domain, ssl.TLSVersion.TLSv1_2)
     found = [
         ("TLS handshake", entry.https_port, False, hello[:1], hello[1:]),
@@ -60,6 +58,21 @@ def manners(entry: Entry, path: str) -> list[Manner]:
         Manner(name=name, host=entry.domain, port=port, tls=tls, first=first, then=then)
         for name, port, tls, first, then in found
     ]
+
+
+def straight_manner(upstream: Upstream, path: str, headers: Mapping[str, str]) -> Manner:
+    """Return the way to be slow in the body, at the port where a proxy reaches the app."""
+    host, _, port = upstream.address.rpartition(":")
+    return Manner(name="body", host=host, port=int(port), tls=False, first=_begun(path, headers), then=b"x")
+
+
+def _head(method: str, path: str, headers: Mapping[str, str]) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), ""]
+    return "\r\n".join(lines).encode()
+
+
+def _begun(path: str, headers: Mapping[str, str]) -> bytes:
+    return _head("POST", path, headers) + f"Content-Length: {LONG_BODY}\r\n\r\n".encode()
 
 
 def _is_open(port: int) -> bool:

@@ -40,7 +40,7 @@ class BaseStack:
         NAME: the manager's name, for the report.
         PROGRAMS_IN_LOG: how many programs print to the copy's log file: as many times the lines tell of each.
         IN_CONTAINERS: whether no process manager of the machine starts the server, but an image's command.
-        start_deadline_s, refusal_deadline_s, stop_delay_s, hears_late, starters: see ``Stack``.
+        start_deadline_s, refusal_deadline_s, stop_delay_s, hears_late, starters, edge_stands_in: see ``Stack``.
     """
 
     NAME: str
@@ -51,6 +51,7 @@ class BaseStack:
     stop_delay_s = 0.0
     hears_late = False
     starters = 1
+    edge_stands_in = False
 
     def __init__(
         self, copy: ProjectCopy, extra: Mapping[str, str] | None = None, *, acme: Acme | None = None

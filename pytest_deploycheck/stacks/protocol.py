@@ -46,6 +46,8 @@ class Stack(Protocol):
         starters: how many of its parts do the previous steps, each before its own server, such as the pods.
         log_keeper: who writes the app's logs to the disk, if that is no process of the deployment.
         crowd: who sends many requests at once from where the app is; None where this machine does.
+        edge_stands_in: whether something stands here for who is before the app in production: what it does says nothing
+            of that.
         typed: where the start boots a machine: the commands that had to be typed afterwards to start everything.
     """
 
@@ -67,6 +69,7 @@ class Stack(Protocol):
     starters: int
     log_keeper: str | None
     crowd: Crowd | None
+    edge_stands_in: bool
     typed: list[str]
 
     @property

@@ -63,6 +63,34 @@ def test_each_answer_is_in_one_of_some_combinations() -> None:
 
 
 @pytest.mark.parametrize(
+    ("manager", "workers", "memory_mb", "wrong"),
+    [
+        # Each pod or container has one worker and all of the memory, and the database takes all their pools.
+        ("kubernetes", "8", "512", []),
+        ("kubernetes", "38", "110", []),
+        ("kubernetes", "39", "512", ["workers"]),
+        ("kubernetes", "2", "109", ["memory_limit_mb"]),
+        ("cloud", "48", "128", []),
+        ("cloud", "49", "512", ["workers"]),
+        # What Cloud Run, Fly.io and Render all have.
+        ("cloud", "2", "127", ["memory_limit_mb"]),
+        ("cloud", "2", "16384", []),
+        ("cloud", "2", "16385", ["memory_limit_mb"]),
+        # All workers of a machine share its memory.
+        ("supervisor", "8", "512", ["memory_limit_mb"]),
+        ("supervisor", "256", "100000", []),
+        ("swarm", "12", "110", []),
+    ],
+)
+def test_workers_and_memory_fit_what_each_instance_has(
+    manager: str, workers: str, memory_mb: str, wrong: list[str]
+) -> None:
+    """What is taken can be deployed, and what is refused could not."""
+    answers = {"process_manager": manager, "database": "postgresql"}
+    assert refused({**answers, "workers": workers, "memory_limit_mb": memory_mb}) == wrong
+
+
+@pytest.mark.parametrize(
     "pair", sorted(impossible_pairs(), key=sorted), ids=lambda pair: "-".join(sorted(dict(pair).values()))
 )
 def test_what_does_not_go_together_is_refused(

@@ -24,7 +24,7 @@ import container_engine
 import pytest
 from harness import Change, Sabotage, Verdict, bake, copy_of, pytest_in, run_deploycheck, sabotage
 from images import make_images
-from kubernetes import LIMITS, NOT_READY
+from kubernetes import BODIES, LIMITS, NOT_READY
 from memory import GUARD, KEEP, METHODS, OBSERVATION, RECORD, SHARE
 from replication import LIFESPAN
 from resources import FIND, METRICS, NOTES
@@ -42,9 +42,8 @@ DEPLOYMENT = "deploy/kubernetes/base/deployment.yaml"
 CONTEXT = f"--deploycheck-cluster={test_cluster.CONTEXT}"
 IMAGE = "deploycheck-tests/notes-api:1"
 IN_CLUSTER = (
-    "BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST010,RST011,REP001,REP003,REP005,REP006,MEM001,MEM002,"
-    "MEM003,MEM005,MEM006,PRE002,RES001,RES002,RES003,RES004,"
-    "RES006"
+    "TLS013,TLS014,BOOT002,BOOT007,RST002,RST003,RST005,RST007,RST008,RST009,RST010,RST011,REP001,REP003,REP005,REP006,"
+    "MEM001,MEM002,MEM003,MEM005,MEM006,PRE002,RES001,RES002,RES003,RES004,RES006"
 )
 RECORDS = [
     sabotage(
@@ -198,6 +197,24 @@ OBSERVED = [
         "",
         "RES006",
         touches=("RES006", "RES003"),
+    ),
+]
+OBSERVED += [
+    sabotage(
+        "cluster: bodies of any size",
+        BODIES,
+        "LARGEST_BODY = 4 * 1024 * 1024\n",
+        "LARGEST_BODY = 4 * 1024 * 1024 * 1024\n",
+        "TLS013",
+        touches=("TLS013", "BOOT002"),
+    ),
+    sabotage(
+        "cluster: slow bodies are waited for",
+        BODIES,
+        "BODY_TIMEOUT = 20.0\n",
+        "BODY_TIMEOUT = 3600.0\n",
+        "TLS014",
+        touches=("TLS013", "TLS014"),
     ),
 ]
 RECORDS += OBSERVED

@@ -17,6 +17,7 @@ CONTRACT, RUN, FLY, RENDER = (
 )
 GUNICORN, SERVE = "deploy/gunicorn.conf.py", "deploy/serve"
 APPLICATION, EDGE = "src/notes_api/application.py", "src/notes_api/edge.py"
+BODIES = "src/notes_api/bodies.py"
 BIND = "bind = f\"0.0.0.0:{os.environ.get('PORT', '8000')}\"\n"
 TRUSTED = "    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.platform_networks)\n"
 SERVER = "exec gunicorn -c"
@@ -78,10 +79,18 @@ SABOTAGES = [
     ),
     cloud(
         "cloud: bodies of any size",
-        EDGE,
+        BODIES,
         "LARGEST_BODY = 4 * 1024 * 1024\n",
         "LARGEST_BODY = 4 * 1024 * 1024 * 1024\n",
         "TLS013",
+        touches=("https",),
+    ),
+    cloud(
+        "cloud: slow bodies are waited for",
+        BODIES,
+        "BODY_TIMEOUT = 20.0\n",
+        "BODY_TIMEOUT = 3600.0\n",
+        "TLS014",
         touches=("https",),
     ),
     cloud(

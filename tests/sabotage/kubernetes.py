@@ -24,6 +24,9 @@ ASKS_DATABASE = """async def live(request: Request, response: Response) -> dict[
 """
 NOT_READY = "    response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE\n"
 TRUSTED = "    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.cluster_networks)\n"
+BODIES = "src/notes_api/bodies.py"
+OVERLOAD = "    app.add_middleware(OverloadMiddleware)\n"
+OBSERVED = "    app.add_middleware(ObservationMiddleware)\n"
 DEPLOYMENT, SCALING = f"{BASE}/deployment.yaml", f"{BASE}/scaling.yaml"
 SERVICE, GATEWAY = f"{BASE}/service.yaml", f"{BASE}/gateway.yaml"
 CONFIG, BASE_LIST = f"{BASE}/config.env", f"{BASE}/kustomization.yaml"
@@ -33,9 +36,9 @@ ASKS = "          {}Probe:\n            httpGet:\n              path: {}\n      
 LIVE = ASKS.format("liveness", "/health/live").removeprefix("  ".ljust(10))
 READY = ASKS.format("readiness", "/health/ready").removeprefix("  ".ljust(10))
 LIVE_TIMES = (
-    "            periodSeconds: 5\n            timeoutSeconds: 2\n            failureThreshold: 3\n"
+    "            periodSeconds: 4\n            timeoutSeconds: 2\n            failureThreshold: 6\n"
     "            # Who hangs cannot finish anything, so it is not waited for as long as at a stop.\n"
-    "            terminationGracePeriodSeconds: 10\n"
+    "            terminationGracePeriodSeconds: 4\n"
 )
 READY_TIMES = (
     "            periodSeconds: 2\n            # Longer than the wait for a connection of the database.\n"
@@ -150,6 +153,31 @@ SABOTAGES = [
         touches=("TLS004", "TLS005", "TLS006"),
     ),
     pod(
+        "kubernetes: bodies of any size",
+        BODIES,
+        "LARGEST_BODY = 4 * 1024 * 1024\n",
+        "LARGEST_BODY = 4 * 1024 * 1024 * 1024\n",
+        "TLS013",
+        touches=("TLS004", "TLS014"),
+    ),
+    pod(
+        "kubernetes: slow bodies are waited for",
+        BODIES,
+        "BODY_TIMEOUT = 20.0\n",
+        "BODY_TIMEOUT = 3600.0\n",
+        "TLS014",
+        touches=("TLS013",),
+    ),
+    pod(
+        "kubernetes: a body that still comes takes a place among the requests in progress",
+        APPLICATION,
+        OVERLOAD,
+        "",
+        "TLS014",
+        touches=("TLS013", "RES006"),
+        more=(Change(file=APPLICATION, old=OBSERVED, new=OVERLOAD + OBSERVED),),
+    ),
+    pod(
         "kubernetes: a shell stays before the server",
         SERVE,
         "exec gunicorn -c",
@@ -194,6 +222,17 @@ SABOTAGES = [
             Change(file=DEPLOYMENT, old=REQUESTS, new=REQUESTS.replace("512", "112")),
             Change(file=CONFIG, old="MEMORY_LIMIT_MB=512", new="MEMORY_LIMIT_MB=112"),
             Change(file=".env", old="MEMORY_LIMIT_MB=512", new="MEMORY_LIMIT_MB=112"),
+        ),
+    ),
+    pod(
+        "kubernetes: a server that takes more, and more pods",
+        CONFIG,
+        "DATABASE_POOLS=13\n",
+        "DATABASE_POOLS=50\n",
+        touches=("BOOT002", "REP007"),
+        more=(
+            Change(file=SCALING, old="maxReplicas: 10", new="maxReplicas: 40"),
+            Change(file="pyproject.toml", old="max_connections = 100", new="max_connections = 300"),
         ),
     ),
     pod(
@@ -306,8 +345,8 @@ READ = [
     broken(
         "a secret is missing",
         DEPLOYMENT,
-        "            - name: API_TOKEN\n",
-        "            - name: TOKEN\n",
+        "            - &token\n              name: API_TOKEN\n",
+        "            - &token\n              name: TOKEN\n",
         "BOOT002",
     ),
     broken("a file is missing", BASE_LIST, "  - service.yaml\n", "  - services.yaml\n", "BOOT002"),
@@ -344,14 +383,14 @@ READ = [
         "liveness is patient",
         DEPLOYMENT,
         LIVE_TIMES,
-        LIVE_TIMES.replace("Seconds: 5", "Seconds: 20"),
+        LIVE_TIMES.replace("periodSeconds: 4", "periodSeconds: 20"),
         "RST004",
     ),
     broken(
         "who hangs gets its whole grace",
         DEPLOYMENT,
         LIVE_TIMES,
-        LIVE_TIMES.replace("            terminationGracePeriodSeconds: 10\n", ""),
+        LIVE_TIMES.replace("            terminationGracePeriodSeconds: 4\n", ""),
         "RST004",
     ),
     broken("no startup probe", DEPLOYMENT, STARTUP, "", "RST006"),
@@ -428,8 +467,8 @@ READ = [
     broken(
         "SQLite in each pod",
         DEPLOYMENT,
-        "            - name: DATABASE_URL\n              valueFrom:\n                secretKeyRef:\n                  name: notes-api\n                  key: DATABASE_URL\n",
-        "            - name: DATABASE_URL\n              value: sqlite+aiosqlite:////tmp/notes.db\n",
+        "            - &database\n              name: DATABASE_URL\n              valueFrom:\n                secretKeyRef:\n                  name: notes-api\n                  key: DATABASE_URL\n",
+        "            - &database\n              name: DATABASE_URL\n              value: sqlite+aiosqlite:////tmp/notes.db\n",
         "REP004",
     ),
     broken("more pods than the database takes", SCALING, "maxReplicas: 10", "maxReplicas: 20", "REP007"),

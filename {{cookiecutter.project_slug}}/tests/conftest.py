@@ -151,6 +151,9 @@ def settings(database: Database) -> Settings:
 {%- if cookiecutter.database == "postgresql" %}
         database_url=database,
         database_connections=5,
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
+        database_pools=13,
+{%- endif %}
 {%- else %}
         database_url=f"sqlite+aiosqlite:///{database}",
 {%- endif %}

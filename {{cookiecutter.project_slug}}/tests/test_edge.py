@@ -4,7 +4,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from {{ cookiecutter.project_slug }}.application import create_app
-from {{ cookiecutter.project_slug }}.edge import LARGEST_BODY
 from {{ cookiecutter.project_slug }}.settings import Settings
 
 
@@ -12,13 +11,6 @@ def test_browsers_stay_on_https(client: TestClient) -> None:
     """Each answer says so, a refusal too."""
     for path in ("/health/live", "/no-such-page"):
         assert "max-age=31536000" in client.get(path).headers["Strict-Transport-Security"]
-
-
-def test_large_body_is_refused(client: TestClient) -> None:
-    """With a Content-Length, and without one."""
-    body = b"x" * (LARGEST_BODY + 1)
-    assert client.post("/notes", content=body).status_code == 413
-    assert client.post("/notes", content=iter([body])).status_code == 413
 
 
 def test_metrics_are_not_for_the_public(client: TestClient) -> None:

@@ -26,6 +26,9 @@ GOOD = {
 {%- if cookiecutter.database == "postgresql" %}
     "DATABASE_URL": "postgresql+psycopg://notes:secret@localhost/notes",
     "DATABASE_CONNECTIONS": "20",
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
+    "DATABASE_POOLS": "10",
+{%- endif %}
 {%- else %}
     "DATABASE_URL": "sqlite+aiosqlite:///var/data/notes.db",
 {%- endif %}
@@ -80,6 +83,9 @@ def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 {%- if cookiecutter.database == "postgresql" %}
         ("DATABASE_URL", "postgresql+psycopg://user:change-me@host/notes"),
         ("DATABASE_CONNECTIONS", "0"),
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
+        ("DATABASE_POOLS", "0"),
+{%- endif %}
 {%- else %}
         ("DATABASE_URL", "sqlite+aiosqlite://"),
 {%- endif %}

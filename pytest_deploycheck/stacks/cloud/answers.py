@@ -25,7 +25,6 @@ KEEPERS = Keepers(
         "TLS008": "the platform's edge leads a domain to the app, and knows no others: no file says it",
         "TLS009": "the platform renews and serves the certificate: no file says it",
         "TLS010": "the platform gets the certificate when the domain's DNS records lead to it: no file says it",
-        "TLS014": f"slow clients: {_EDGE}",
         "TLS015": f"an answer while no container runs: {_EDGE}",
         "TLS016": f"HTTP/2: {_EDGE}",
         "RES004": "how many files a container may open is set by the platform: no file says it",
@@ -36,7 +35,7 @@ KEEPERS = Keepers(
         "RES007": "the app writes no file: what it prints goes to the platform",
     },
     read_only=frozenset({"TLS001", "TLS007", "BOOT001", "RST006", "RST009"}),
-    seen_in_part=frozenset({"RST002", "RST003", "PRE001", "PRE004", "PRE009"}),
+    seen_in_part=frozenset({"TLS014", "RST002", "RST003", "PRE001", "PRE004", "PRE009"}),
 )
 # The check that fails where the files cannot be read at all; the others are blocked.
 FIRST = "BOOT002"

@@ -34,6 +34,7 @@ ADVICE = {
     "TLS005": ("src", None, "ProxyHeadersMiddleware with the platform's networks"),
     "TLS006": ("src", None, "ProxyHeadersMiddleware with the platform's networks only, and never '*'"),
     "TLS013": ("src", None, "the app itself limits bodies: no proxy of its own does"),
+    "TLS014": ("src", None, "the app itself gives up on slow bodies, and until then lets others be served"),
 }
 
 

@@ -48,6 +48,7 @@ class ContainedStack(BaseStack):
     """
 
     IN_CONTAINERS = True
+    edge_stands_in = True
     ADVICE: Mapping[str, tuple[str, int | None, str]]
 
     def __init__(

@@ -10,8 +10,6 @@ KEEPERS = Keepers(
     files="the manifests are read",
     not_verified={
         "TLS009": "the gateway's controller watches the Secret that cert-manager renews: only a cluster shows it",
-        "TLS013": "the Gateway API has no field for the size of a body: set it at the gateway's controller",
-        "TLS014": "the Gateway API has no field for slow clients: set it at the gateway's controller",
         "TLS015": "what is answered while no pod is ready is the gateway's controller's: only a cluster shows it",
         "TLS016": "the gateway's controller offers HTTP/2, or not: no field of the manifests says it",
         "RES004": "how many files a container may open is set at the machines, by the container runtime",
@@ -27,6 +25,7 @@ KEEPERS = Keepers(
     # Kubelet, gateway, scheduler or autoscaler do a part.
     seen_in_part=frozenset(
         {
+            "TLS014",
             "RST002",
             "RST003",
             "RST004",

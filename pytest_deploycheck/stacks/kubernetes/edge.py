@@ -152,6 +152,22 @@ def foreign_hosts_are_refused(found: Manifests, config: Config) -> None:
         assert hosts == {config.domain}, f"{named(ingress)}: hosts {sorted(hosts)}: only {config.domain}"
 
 
+@promise("TLS013", "HTTPRoute: filters; Ingress: whether its controller may hold bodies back", alone=False)
+@promise("TLS014", "HTTPRoute: filters; Ingress: whether its controller may hold bodies back", alone=False)
+def bodies_come_as_they_are(found: Manifests, _: Config) -> None:
+    """The Gateway API has no field for bodies, so they get to the app, unless something of the controller's own helps.
+
+    Raises:
+        NotVerified: it may.
+    """
+    rules = [rule for route in found.of_kind("HTTPRoute") for rule in at(route, "spec.rules", ())]
+    kinds = {item.get("type") for rule in rules for item in rule.get("filters") or ()}
+    if found.of_kind("Ingress") or "ExtensionRef" in kinds:
+        raise NotVerified(
+            "the controller of an Ingress, or a filter ExtensionRef, may hold bodies back: no field says it"
+        )
+
+
 @promise("TLS010", "Gateway or Ingress: cert-manager's annotation; Issuer: spec.acme")
 def certificates_come_by_themselves(found: Manifests, config: Config) -> None:
     """cert-manager is asked, and the issuer that it is to ask is there."""

@@ -41,6 +41,8 @@ ADVICE = {
     "RST010": (_DEPLOYMENT, None, "a livenessProbe that does not ask the database"),
     "TLS005": ("src", None, "ProxyHeadersMiddleware with the cluster's networks"),
     "TLS006": ("src", None, "ProxyHeadersMiddleware with the cluster's networks only, and never '*'"),
+    "TLS013": ("src", None, "the app itself limits bodies: the Gateway API has no field for it"),
+    "TLS014": ("src", None, "the app itself gives up on slow bodies, and until then lets others be served"),
 }
 
 

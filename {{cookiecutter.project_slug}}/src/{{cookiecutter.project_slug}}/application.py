@@ -13,6 +13,9 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from {{ cookiecutter.project_slug }} import health, metrics, notes
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
+from {{ cookiecutter.project_slug }}.bodies import BodyMiddleware
+{%- endif %}
 from {{ cookiecutter.project_slug }}.database import create_engine
 {%- if cookiecutter.process_manager == "cloud" %}
 from {{ cookiecutter.project_slug }}.edge import ClientHeaderMiddleware, EdgeMiddleware
@@ -73,6 +76,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.add_middleware(OverloadMiddleware)
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
+    # Around it: a body that still comes takes no place of other requests (TLS014).
+    app.add_middleware(BodyMiddleware)
+{%- endif %}
     app.add_middleware(ObservationMiddleware)
 {%- if cookiecutter.process_manager == "cloud" %}
     app.add_middleware(EdgeMiddleware)

@@ -22,8 +22,13 @@ WELCOME = {"id": 0, "title": "Welcome", "text": "This note came with the release
 
 {% if cookiecutter.database == "postgresql" -%}
 def make_sure_of_connections(settings: Settings) -> None:
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
+    """Refuse what would fail only under load (REP007): each instance has its pool."""
+    wanted = settings.database_pools * settings.database_connections
+{%- else %}
     """Refuse what would fail only under load (REP007): while a release is replaced there can be two of each worker."""
     wanted = 2 * settings.database_connections
+{%- endif %}
     with create_engine(settings.database_url, poolclass=NullPool).connect() as connection:
         limits = connection.exec_driver_sql(
             "SELECT current_setting('max_connections')::int, current_setting('superuser_reserved_connections')::int"
@@ -31,8 +36,13 @@ def make_sure_of_connections(settings: Settings) -> None:
         most, reserved = limits.one()
     if wanted > most - reserved:
         raise SystemExit(
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
+            f"DATABASE_CONNECTIONS={settings.database_connections} in each of DATABASE_POOLS={settings.database_pools} "
+            f"are {wanted}, and the server takes {most - reserved}: lower one of them, or raise max_connections"
+{%- else %}
             f"DATABASE_CONNECTIONS={settings.database_connections} can be {wanted} for a moment, "
             f"and the server takes {most - reserved}: lower it in .env, or raise max_connections"
+{%- endif %}
         )
 
 

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
 {%- if cookiecutter.database == "postgresql" %}
     database_connections: int = Field(ge=1, le=10_000)
 {%- endif %}
+{%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
+    database_pools: int = Field(ge=1)
+{%- endif %}
 {%- if cookiecutter.process_manager == "swarm" %}
     replicas: int = Field(ge=1, le=12)
 {%- endif %}

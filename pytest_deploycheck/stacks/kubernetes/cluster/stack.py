@@ -62,6 +62,7 @@ class ClusterStack(BaseStack):
 
     NAME = "kubernetes"
     IN_CONTAINERS = True
+    edge_stands_in = True
     start_deadline_s = 180.0  # nodes have other work too
 
     def __init__(
