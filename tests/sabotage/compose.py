@@ -55,6 +55,21 @@ SABOTAGES = [
             ),
         ),
     ),
+    sabotage(
+        "a port that the engine publishes",
+        FILE,
+        "  network_mode: none\n",
+        "",
+        "TLS007",
+        more=(
+            Change(file=FILE, old=GRACE, new=f'{GRACE}    ports: ["8765:8000"]\n'),
+            Change(
+                file=GUNICORN,
+                old='bind = f"unix:var/run/{socket.gethostname()}.sock"',
+                new='bind = [f"unix:var/run/{socket.gethostname()}.sock", "0.0.0.0:8000"]',
+            ),
+        ),
+    ),
     # Where the steps are quick it makes no difference, and nobody sees it.
     sabotage(
         "an app that does not wait for previous steps that take long",
