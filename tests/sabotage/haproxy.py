@@ -34,7 +34,7 @@ BY_SIGNAL = "exec supervisorctl -c deploy/supervisord.conf signal USR2 proxy\n"
 WAIT = "    http-request wait-for-body time 10s if body\n"
 FEW_BODIES = (
     "    http-request return status 429 "
-    "if { sc_conn_cur(0,bodies) gt 64 } || { sc_conn_cur(1,senders) gt 50 }\n"
+    "if { sc_conn_cur(0,bodies) gt 48 } || { sc_conn_cur(1,senders) gt 40 }\n"
 )
 TOO_LARGE = "    http-request deny deny_status 413 if { req.body_size gt 4194304 }\n"
 LIMIT = f"{TOO_LARGE}{WAIT}{TOO_LARGE}"
