@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class Container:
         health_every_s: how long it waits before it asks again, in seconds.
         restart: the policy by which the engine itself starts it again; ``no`` if it does not.
         is_for_once: it is a command that somebody runs beside the services (``docker compose run``).
+        published: host and port of this machine where the engine takes TCP connections for it.
     """
 
     identity: str
@@ -80,6 +81,7 @@ class Container:
     health_every_s: float = USUAL_INTERVAL_S
     restart: str = "no"
     is_for_once: bool = False
+    published: tuple[tuple[str, int], ...] = ()
 
     def __str__(self) -> str:
         health = f" ({self.health})" if self.health else ""
@@ -237,7 +239,15 @@ def _container(shown: Mapping[str, Any], project: str, labels: Labels) -> Contai
         health_every_s=(health_check.get("Interval") or 0) / NANOSECONDS or USUAL_INTERVAL_S,
         restart=(shown["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no",
         is_for_once=shown["Config"]["Labels"].get("com.docker.compose.oneoff") == "True",
+        published=tuple(_published((shown.get("NetworkSettings") or {}).get("Ports") or {})),
     )
+
+
+def _published(ports: Mapping[str, Sequence[Mapping[str, str]] | None]) -> Iterator[tuple[str, int]]:
+    for inside, places in ports.items():
+        for place in places or ():
+            if inside.endswith("/tcp"):
+                yield place["HostIp"] or "0.0.0.0", int(place["HostPort"])  # noqa: S104
 
 
 def _health_test(said: Sequence[str]) -> tuple[str, ...]:

@@ -172,6 +172,10 @@ class BaseStack:
         """Run one of the project's commands where the stack runs, until it ends or for ``timeout_s`` seconds."""
         return self.copy.call(command, {**self.environment, **(extra or {})}, timeout_s=timeout_s)
 
+    def published(self) -> set[tuple[str, int]]:
+        """Return none: who wants to reach the app speaks to its own processes."""
+        return set()
+
     def carriers(self) -> frozenset[int]:
         """Return none: the app is on this machine."""
         return frozenset()

@@ -114,6 +114,9 @@ class Stack(Protocol):
     def proxy_pids(self) -> frozenset[int]:
         """Return the processes of the proxy now."""
 
+    def published(self) -> set[tuple[str, int]]:
+        """Return host and port of each address where the manager itself takes TCP connections for the app."""
+
     def carriers(self) -> frozenset[int]:
         """Return the processes that carry requests to where the app is, and are no part of the deployment."""
 

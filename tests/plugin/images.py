@@ -242,6 +242,11 @@ def _wheels() -> Iterator[tuple[str, Path]]:
         yield f"wheels/{wheel.name}", wheel
 
 
+def size_of_wheels() -> int:
+    """Return how many bytes of the base image, and so of each image on it, are there for want of a registry only."""
+    return sum(wheel.stat().st_size for _, wheel in _wheels())
+
+
 def _import(
     docker: list[str],
     name: str,

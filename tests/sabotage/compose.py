@@ -7,10 +7,8 @@ DOCKERFILE = "Dockerfile"
 SERVE = "deploy/serve"
 GUNICORN = "deploy/gunicorn.conf.py"
 ALWAYS = "    # Also after a clean exit, and when the machine starts (RST002 RST003 BOOT001).\n    restart: always\n"
-GRACE = (
-    "    stop_grace_period: 35s\n    # The kernel enforces it, for all workers together (MEM002). No swap.\n"
-)
-LIMIT = "    mem_limit: ${MEMORY_LIMIT_MB}m\n    memswap_limit: ${MEMORY_LIMIT_MB}m\n"
+GRACE = "    stop_grace_period: 35s\n    # A connection is an open file (RES004).\n"
+LIMIT = "  mem_limit: ${MEMORY_LIMIT_MB}m\n  memswap_limit: ${MEMORY_LIMIT_MB}m\n"
 ROTATION = '    driver: json-file\n    options: {max-size: 5m, max-file: "6"}\n'
 EXEC = "exec gunicorn -c"
 UVICORN = "deploy/server.py"
@@ -40,7 +38,7 @@ SABOTAGES = [
         "MEM002",
         more=(Change(file="deploy/guard.py", old="if total > LIMIT_MB:", new="if total > 99 * LIMIT_MB:"),),
     ),
-    sabotage("a limit that is too small", FILE, LIMIT, "    mem_limit: 130m\n", "MEM001"),
+    sabotage("a limit that is too small", FILE, LIMIT, "  mem_limit: 130m\n", "MEM001"),
     sabotage("logs without a bound", FILE, ROTATION, "    driver: json-file\n", "RES005"),
     sabotage("few open files", FILE, "{nofile: 4096}", "{nofile: 40}", "RES004"),
     sabotage(
@@ -50,6 +48,21 @@ SABOTAGES = [
         "  network_mode: host\n",
         "TLS007",
         more=(
+            Change(
+                file=GUNICORN,
+                old='bind = f"unix:var/run/{socket.gethostname()}.sock"',
+                new='bind = [f"unix:var/run/{socket.gethostname()}.sock", "0.0.0.0:8000"]',
+            ),
+        ),
+    ),
+    sabotage(
+        "a port that the engine publishes",
+        FILE,
+        "  network_mode: none\n",
+        "",
+        "TLS007",
+        more=(
+            Change(file=FILE, old=GRACE, new=f'{GRACE}    ports: ["8765:8000"]\n'),
             Change(
                 file=GUNICORN,
                 old='bind = f"unix:var/run/{socket.gethostname()}.sock"',

@@ -1,6 +1,6 @@
 """Broken HTTPS with HAProxy and certbot, and right ways of another kind."""
 
-from harness import Change, behind
+from harness import NO_PLACES_FOR_BODIES, Change, behind
 from with_certbot import CONF, HOOK, PREPARE, with_certbot
 
 haproxy = behind("haproxy")
@@ -31,7 +31,11 @@ print(parent.makefile().read())
 '
 """
 BY_SIGNAL = "exec supervisorctl -c deploy/supervisord.conf signal USR2 proxy\n"
-WAIT = "    http-request wait-for-body time 10s\n"
+WAIT = "    http-request wait-for-body time 10s if body\n"
+FEW_BODIES = (
+    "    http-request return status 429 "
+    "if { sc_conn_cur(0,bodies) gt 48 } || { sc_conn_cur(1,senders) gt 40 }\n"
+)
 TOO_LARGE = "    http-request deny deny_status 413 if { req.body_size gt 4194304 }\n"
 LIMIT = f"{TOO_LARGE}{WAIT}{TOO_LARGE}"
 HEADER_TIMEOUT = "    timeout http-request 5s\n    timeout client 10s\n"
@@ -218,7 +222,7 @@ SABOTAGES = [
         f"    # {TOO_LARGE.strip()}\n{WAIT}",
         "TLS013",
     ),
-    haproxy("a limit for bodies with a declared length only", HAPROXY, LIMIT, TOO_LARGE, "TLS013", "TLS014"),
+    haproxy("a limit for bodies with a declared length only", HAPROXY, LIMIT, TOO_LARGE, "TLS013"),
     haproxy(
         "a limit far above the declared one", HAPROXY, LIMIT, LIMIT.replace("4194304", "4294967296"), "TLS013"
     ),
@@ -244,9 +248,22 @@ SABOTAGES = [
         HEADER_TIMEOUT.replace("5s", "1h").replace("10s", "1h"),
         "TLS014",
     ),
-    haproxy("slow bodies are waited for", HAPROXY, WAIT, WAIT.replace("10s", "1h"), "TLS014"),
     haproxy(
-        "slow bodies are passed on as they come", HAPROXY, WAIT, f"    # {WAIT.strip()}\n", "TLS013", "TLS014"
+        "hundreds of slow bodies are waited for",
+        HAPROXY,
+        FEW_BODIES,
+        "",
+        "TLS014",
+        more=(Change(file=HAPROXY, old=WAIT, new=WAIT.replace("10s", "1h")),),
+    ),
+    haproxy(
+        "slow bodies are passed on as they come, and take the places of other requests",
+        HAPROXY,
+        FEW_BODIES,
+        "",
+        "TLS013",
+        "TLS014",
+        more=(Change(file=HAPROXY, old=WAIT, new=f"    # {WAIT.strip()}\n"), NO_PLACES_FOR_BODIES),
     ),
     haproxy("only http/1.1", HAPROXY, ALPN, "alpn http/1.1", "TLS016"),
     # Right ways of another kind: nothing may fail.

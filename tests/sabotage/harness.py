@@ -32,6 +32,10 @@ PROGRAMS_OF = {
 PACKAGE_OF = {"systemd-nspawn": "systemd-container", "unshare": "util-linux"}
 # The end of what Gunicorn's settings do in each new worker.
 FORKED = "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})\n"
+# Bodies that are on their way take the places of other requests.
+NO_PLACES_FOR_BODIES = Change(
+    file="src/notes_api/overload.py", old="on_its_way = has_body(scope)", new="on_its_way = False"
+)
 SECOND_TRY = "second try, after the first one said"
 # The fixture verdict_of: it runs checks, and once more if the verdict is not right.
 VerdictOf = Callable[[Callable[[], Verdict], Callable[[Verdict], bool]], Verdict]

@@ -1,6 +1,6 @@
 """Broken HTTPS, and right ways of another kind."""
 
-from harness import Change, sabotage
+from harness import NO_PLACES_FOR_BODIES, Change, sabotage
 
 CADDY = "deploy/Caddyfile"
 GUNICORN = "deploy/gunicorn.conf.py"
@@ -284,7 +284,14 @@ SABOTAGES = [
     ),
     # Caddy's own limit for a header is a minute, whatever read_body says.
     sabotage("one time limit, for bodies only", CADDY, "\t\t\tread_header 5s\n", "", "TLS014"),
-    sabotage("slow bodies are passed on as they come", CADDY, "\t\t\trequest_buffers 4MiB\n", "", "TLS014"),
+    sabotage(
+        "slow bodies are passed on as they come, and take the places of other requests",
+        CADDY,
+        "\t\t\trequest_buffers 16KiB\n",
+        "",
+        "TLS014",
+        more=(NO_PLACES_FOR_BODIES,),
+    ),
     sabotage("slow bodies are waited for", CADDY, "\t\t\tread_body_idle -1s\n", "", "TLS014"),
     sabotage(
         "limits of an hour",

@@ -1,6 +1,6 @@
 """Broken HTTPS with nginx and certbot, and right ways of another kind."""
 
-from harness import Change, behind
+from harness import NO_PLACES_FOR_BODIES, Change, behind
 from with_certbot import CONF, HOOK, PREPARE, PYPROJECT, with_certbot
 
 nginx = behind("nginx")
@@ -235,11 +235,12 @@ SABOTAGES = [
         "TLS014",
     ),
     nginx(
-        "hundreds of slow bodies are passed on as they come",
+        "hundreds of slow bodies are passed on as they come, and take the places of other requests",
         NGINX,
         FEW_BODIES,
         "    proxy_request_buffering off;\n",
         "TLS014",
+        more=(NO_PLACES_FOR_BODIES,),
     ),
     nginx(
         "only http/1.1",

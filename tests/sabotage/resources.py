@@ -181,7 +181,7 @@ SABOTAGES = [
     sabotage(
         "too many requests wait",
         OVERLOAD,
-        f"        elif self.in_progress >= self.limit:\n{REFUSE}",
+        f"        elif self.in_progress >= self.limit or (on_its_way and self.on_their_way >= self.bodies):\n{REFUSE}",
         "        else:\n            while self.in_progress >= self.limit:\n                await asyncio.sleep(0.01)\n",
         "RES006",
         server="uvicorn",

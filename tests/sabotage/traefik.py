@@ -1,6 +1,6 @@
 """Broken HTTPS with Traefik, and right ways of another kind."""
 
-from harness import Change, behind
+from harness import NO_PLACES_FOR_BODIES, Change, behind
 
 traefik = behind("traefik")
 
@@ -12,7 +12,10 @@ APP = "src/notes_api/application.py"
 PYPROJECT = "pyproject.toml"
 HOOK = "deploy/reload-proxy"
 
-OWN_HOST = 'Host(`{{ env "DOMAIN" }}`) &&'
+OWN_HOST = 'Host(`{{ env "DOMAIN" }}`)'
+OWN_PATHS = """ && PathPrefix(`{{ env "PATH_PREFIX" }}/`)
+        && !PathPrefix(`{{ env "PATH_PREFIX" }}/metrics`)
+"""
 HTTP_RULE = 'rule: Host(`{{ env "DOMAIN" }}`)\n'
 REDIRECT = "      redirectScheme:\n        scheme: https\n        permanent: true\n"
 REDIRECT_BY_PATTERN = (
@@ -26,7 +29,7 @@ HSTS_ELSEWHERE = f"    sts:\n      headers:\n{HSTS}        forceSTSHeader: true\
 TO_HTTPS_WITH_HSTS = TO_HTTPS.replace("[https]", "[sts, https]")
 FORWARDED = '          Forwarded: ""\n'
 RESOLVER = "certResolver: letsencrypt"
-TLS = '      tls: { {{ if ne (env "DOMAIN") "localhost" }}certResolver: letsencrypt{{ end }} }\n'
+TLS = '      tls: &tls { {{ if ne (env "DOMAIN") "localhost" }}certResolver: letsencrypt{{ end }} }\n'
 # With sniStrict there would be no handshake at all where no certificate fits the name.
 FOR_ANY_NAME = Change(
     file=ROUTES, old='sniStrict: {{ ne (env "DOMAIN") "localhost" }}', new="sniStrict: false"
@@ -102,7 +105,9 @@ url = "http://localhost:8000/"
 SABOTAGES = [
     traefik("redirect drops the query", ROUTES, REDIRECT, REDIRECT_BY_PATTERN, "TLS001"),
     traefik("plain http is served, the redirect is in a comment", ROUTES, TO_HTTPS, TO_APP, "TLS001"),
-    traefik("certificate that nobody trusts", ROUTES, TLS, "      tls: {}\n", "TLS002", more=(FOR_ANY_NAME,)),
+    traefik(
+        "certificate that nobody trusts", ROUTES, TLS, "      tls: &tls {}\n", "TLS002", more=(FOR_ANY_NAME,)
+    ),
     traefik(
         "a resolver that is not there",
         ROUTES,
@@ -200,8 +205,8 @@ SABOTAGES = [
     traefik(
         "any name on https",
         ROUTES,
-        OWN_HOST,
-        f"({OWN_HOST.removesuffix(' &&')} || PathPrefix(`/`)) &&",
+        f"{OWN_HOST}{OWN_PATHS}",
+        f"({OWN_HOST} || PathPrefix(`/`)){OWN_PATHS}",
         "TLS008",
     ),
     traefik("redirect to whatever name", ROUTES, HTTP_RULE, "rule: PathPrefix(`/`)\n", "TLS008"),
@@ -265,12 +270,13 @@ SABOTAGES = [
     ),
     traefik("limits of an hour", STATIC, TIMEOUT, "        readTimeout: 1h\n", "TLS014"),
     traefik(
-        "slow bodies are passed on as they come",
+        "slow bodies are passed on as they come, and take the places of other requests",
         ROUTES,
-        "middlewares: [headers, body, retry]",
+        "middlewares: [headers, sender, senders, body, retry]",
         "middlewares: [headers, retry]",
         "TLS013",
         "TLS014",
+        more=(NO_PLACES_FOR_BODIES,),
     ),
     traefik("proxy waits a minute for the app", ROUTES, "attempts: 30", "attempts: 400", "TLS015"),
     traefik(

@@ -124,7 +124,7 @@ def check_nothing_goes_round_the_proxy(stack: Stack, note: Note) -> None:
         attempt = stranger.connect_as_other_user(path, below=stack.copy.root)
         note.did(f"another user at the app's socket: {attempt.said}")
         assert not attempt.connected, f"another user of this machine can connect to it: {attempt.said}"
-    for host, port in sorted(stranger.listeners(stack.processes().tree)):
+    for host, port in sorted(stranger.listeners(stack.processes().tree) | stack.published()):
         taken = stranger.reached_from_elsewhere(host, port)
         note.did(f"the app listens on {host}:{port}: {'open' if taken else 'refused'} at another address")
         assert taken is None, f"the app listens on {host}:{port}, and takes connections to {taken} too"

@@ -46,6 +46,10 @@ class Containers:
         """Return the first processes of a service's containers."""
         return frozenset(one.pid for one in self.of(service) if one.status == "running" and one.pid)
 
+    def published(self) -> set[tuple[str, int]]:
+        """Return host and port of each address where the engine takes connections for the app."""
+        return {place for one in self.of(self.app) for place in one.published}
+
     def are_running(self) -> bool:
         """Tell whether app and proxy run, and none of them is unhealthy, or not known to be healthy yet."""
         found = self.of(self.app, self.proxy)

@@ -306,6 +306,10 @@ class ComposeStack(BaseStack):
             tree=tree,
         )
 
+    def published(self) -> set[tuple[str, int]]:
+        """Return the ports that the engine publishes: inside of the container they may have other numbers."""
+        return self.containers.published()
+
     def proxy_pids(self) -> frozenset[int]:
         """Return the processes of the proxy now."""
         return with_descendants(self.containers.pids(self.containers.proxy))
