@@ -13,6 +13,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from {{ cookiecutter.project_slug }}.overload import has_body
+
 # [tool.deploycheck] max_body_mb says the same (TLS013).
 LARGEST_BODY = 4 * 1024 * 1024
 # Who answers and closes while a body still comes breaks the connection, and who is before the app says 502. So some
@@ -40,12 +42,12 @@ class BodyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body, or refuse it."""
-        if scope["type"] != "http" or not has_body(headers := Headers(scope=scope)):
+        if scope["type"] != "http" or not has_body(scope):
             await self.app(scope, receive, send)
             return
         body = bytearray()
         try:
-            refusal = await self.take(headers, body, receive)
+            refusal = await self.take(Headers(scope=scope), body, receive)
             if refusal is None:
                 await self.app(scope, with_body(body, receive), send)
             else:
@@ -75,11 +77,6 @@ class BodyMiddleware:
         except TimeoutError:
             return refused(408, "too slow")
         return None
-
-
-def has_body(headers: Headers) -> bool:
-    """Tell whether a request says that a body follows its headers."""
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def refused(status: int, why: str, headers: dict[str, str] | None = None) -> PlainTextResponse:
