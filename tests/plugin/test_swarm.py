@@ -11,7 +11,7 @@ from pathlib import Path
 import container_engine
 import pytest
 from container_engine import Daemon
-from harness import Sabotage, bake, copy_of, run_deploycheck, sabotage
+from harness import Change, Sabotage, bake, copy_of, run_deploycheck, sabotage
 from test_containers import ELSEWHERE, run, serves
 
 from pytest_deploycheck.probes.wait import wait_for
@@ -22,6 +22,9 @@ from pytest_deploycheck.stacks.swarm.tasks import Tasks
 FILE = "deploy/swarm.yaml"
 RESTART = "restart_policy: {condition: any, delay: 2s}"
 SERVER = "exec gunicorn -c"
+COMMAND = "command: [deploy/serve]"
+HEALTHCHECK = "test: [CMD, /app/.venv/bin/python, deploy/health.py, task]"
+LIMIT = 'limits: {memory: "${MEMORY_LIMIT_MB}M", pids: 200}'
 UVICORN = "deploy/server.py"
 # A release that is never ready: a minute, after that the grace of its server; and some time for the engine.
 RELOAD_S = 180
@@ -66,6 +69,67 @@ RECORDS = [
     ),
     sabotage("swarm: logs without a limit", FILE, '\n  options: {max-size: 5m, max-file: "6"}', "", "RES005"),
     sabotage("swarm: a shell stays before the server", "deploy/serve", SERVER, "gunicorn -c", "RST008"),
+    sabotage(
+        "swarm: the shell form of the command",
+        FILE,
+        COMMAND,
+        'command: [sh, -c, "deploy/serve || exit 1"]',
+        "RST007",
+        "RST008",
+    ),
+    sabotage(
+        "swarm: no health check but one that cannot fail",
+        FILE,
+        HEALTHCHECK,
+        'test: [CMD, "true"]',
+        "RST011",
+        more=(Change(file="pyproject.toml", old="health_check = ", new="# health_check = "),),
+    ),
+    # Where the steps are quick it makes no difference, and nobody sees it.
+    sabotage(
+        "swarm: a health check that cannot fail, and steps that take long",
+        FILE,
+        HEALTHCHECK,
+        'test: [CMD, "true"]',
+        "RST009",
+        more=(Change(file="deploy/previous-steps", old="exec python", new="sleep 30\nexec python"),),
+        answers=(("workers", "1"),),
+    ),
+    sabotage(
+        "swarm: no limit, and a guard that looks away",
+        FILE,
+        LIMIT,
+        "limits: {pids: 200}",
+        "MEM002",
+        more=(Change(file="deploy/guard.py", old="if total > LIMIT_MB:", new="if total > 99 * LIMIT_MB:"),),
+    ),
+    # With one worker, what is too little for the server is too little for the previous steps too.
+    sabotage(
+        "swarm: a limit that is too small",
+        FILE,
+        LIMIT,
+        "limits: {memory: 130M, pids: 200}",
+        "MEM001",
+        more=(
+            Change(file=".env", old="REPLICAS=2", new="REPLICAS=1"),
+            Change(file=".env", old="WEB_CONCURRENCY=1", new="WEB_CONCURRENCY=2"),
+        ),
+    ),
+    sabotage(
+        "swarm: the app at a port of the machine",
+        FILE,
+        f"{COMMAND}\n    networks: [nobody]",
+        f"{COMMAND}\n    networks: [machine]",
+        "TLS007",
+        answers=(("workers", "1"),),
+        more=(
+            Change(
+                file="deploy/gunicorn.conf.py",
+                old='bind = f"unix:var/run/{socket.gethostname()}.sock"',
+                new='bind = [f"unix:var/run/{socket.gethostname()}.sock", "0.0.0.0:8000"]',
+            ),
+        ),
+    ),
     sabotage(
         "swarm: three tasks where two are promised",
         FILE,
@@ -305,7 +369,9 @@ def test_a_first_release_that_fails_ends_the_script(deployed: Deployed) -> None:
 
 
 @pytest.mark.slow
-def test_what_cannot_be_deployed_is_said_before_anything_is_built(deployed: Deployed) -> None:
+def test_what_cannot_be_deployed_is_said_before_anything_is_built(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A message for each, and no image is left."""
     file = deployed.project / ".env"
     file.rename(file.with_name("env"))
@@ -315,6 +381,13 @@ def test_what_cannot_be_deployed_is_said_before_anything_is_built(deployed: Depl
         "deploy/reload: .env is missing: copy .env.example to .env and fill it in\n",
     )
     file.with_name("env").rename(file)
+    monkeypatch.setenv("REPLICAS", "0")
+    done = deployed.reload()
+    assert (done.returncode, done.stderr) == (
+        1,
+        'deploy/reload: REPLICAS in .env: "0" is no number from 1 to 12\n',
+    )
+    monkeypatch.delenv("REPLICAS")
     with container_engine.engine() as other:
         done = deployed.reload()
         assert (done.returncode, done.stderr) == (
