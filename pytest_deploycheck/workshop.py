@@ -12,7 +12,7 @@ from pytest_deploycheck import platforms
 from pytest_deploycheck.check import Check
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.databases import find
-from pytest_deploycheck.experiments import Lane, comes_last, lane_of
+from pytest_deploycheck.experiments import Lane, lane_of, turn
 from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.outcome import Blocked, NotVerified
 from pytest_deploycheck.probes.answer import is_good
@@ -151,7 +151,7 @@ class Workshop:
 
     Attributes:
         gentle: the stack for checks that do not hurt it.
-        for_kills, for_stops, for_late, for_leaks: the stacks of four lanes of experiments, which do.
+        for_kills, for_stops, for_late, for_leaks, for_releases: the stacks of five lanes of experiments, which do.
         lanes: the threads of the experiments.
     """
 
@@ -163,6 +163,7 @@ class Workshop:
         self.for_stops = SteadyStack(self.stack, ask_manager=False)
         self.for_late = SteadyStack(self.stack, ask_manager=False)
         self.for_leaks = SteadyStack(self.stack, ask_manager=False)
+        self.for_releases = SteadyStack(self.stack, ask_manager=True)
         self.lanes = {lane: LaneThread(lane.name) for lane in Lane}
         if (
             config.cluster
@@ -235,13 +236,13 @@ class Workshop:
     def begin(self, checks: list[Check]) -> None:
         """Begin the experiments of the selected checks, so that they are done when the checks ask."""
         _ = self.run
-        experiments = sorted((check.experiment for check in checks if check.experiment), key=comes_last)
+        experiments = sorted((check.experiment for check in checks if check.experiment), key=turn)
         lanes = {lane_of(experiment) for experiment in experiments}
         shared = {Lane.KILLS: self.for_kills, Lane.STOPS: self.for_stops}
-        # These two lanes have the most to do: others begin when their stacks are up, and leave them the CPU until then.
+        # These two lanes have the most to do: OWN begins when their stacks are up, and leaves them the CPU until then.
         first = [stack for lane, stack in shared.items() if lane in lanes]
-        for lane in lanes & {Lane.OWN, Lane.ALONE} if not self.config.cluster else ():
-            self.lanes[lane].submit("give_way", lambda: [stack.was_started.wait() for stack in first])
+        if Lane.OWN in lanes and not self.config.cluster:
+            self.lanes[Lane.OWN].submit("give_way", lambda: [stack.was_started.wait() for stack in first])
         for experiment in experiments:
             self._submit(experiment)
 

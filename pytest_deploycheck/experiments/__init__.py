@@ -18,25 +18,31 @@ class Lane(enum.Enum):
     GENTLE = "on the stack that most checks share, which they must not hurt"
     KILLS = "on the stack whose processes are killed, which is found steady by each"
     STOPS = "on the stack that is stopped and started, which is found steady by each"
-    LATE = "on the stack whose database comes up after it, which then gets a new release"
+    LATE = "on the stack whose database comes up after it, and whose workers then hang"
+    RELEASES = "on the stack that comes as another release, and gets two more"
     ISSUE = "on the stack that gets its certificates from an ACME server, and whose workers then leak"
-    OWN = "on stacks of their own"
-    ALONE = "without any stack"
+    OWN = "on stacks of their own, or without any"
+    ALONE = "without any stack, for others that wait for it"
 
 
-def lane(where: Lane, *, ends_stack: bool = False) -> Callable[[F], F]:
-    """Say where an experiment runs; one that ``ends_stack`` leaves none, and comes last in its lane."""
+def lane(where: Lane, *, brings_stack: bool = False, ends_stack: bool = False) -> Callable[[F], F]:
+    """Say where an experiment runs.
+
+    One that ``brings_stack`` starts the one that others of its lane use, and comes first there; one that ``ends_stack``
+    leaves none, and comes last.
+    """
 
     def mark(function: F) -> F:
-        function.lane, function.ends_stack = where, ends_stack  # type: ignore[attr-defined]
+        function.lane, function.turn = where, ends_stack - brings_stack  # type: ignore[attr-defined]
         return function
 
     return mark
 
 
-def comes_last(experiment: Callable[..., object]) -> bool:
-    """Tell whether no other experiment finds its lane's stack after this one."""
-    return bool(getattr(experiment, "ends_stack", False))
+def turn(experiment: Callable[..., object]) -> int:
+    """Return the key by which experiments are sorted into the order in which their lanes take them."""
+    found: int = getattr(experiment, "turn", 0)
+    return found
 
 
 def lane_of(experiment: Callable[..., object]) -> Lane:

@@ -44,7 +44,7 @@ class Crowd:
         return [run for run in self.runs if run.status != 0]
 
 
-@lane(Lane.ALONE)
+@lane(Lane.OWN)
 def previous_steps_of_many(workshop: Workshop) -> Crowd:
     """Run the project's own command for the previous steps several times at once.
 

@@ -33,8 +33,10 @@ BITE_DEADLINE_S, FILL_DEADLINE_S = 10.0, 60.0
 # So many requests together would leak what is left to the limit.
 LEAKS = 200
 LEAKS_AT_ONCE = 5
-# A worker that is asked to go is there for some time: at this pace that fills a small part of the limit.
+# A worker that is asked to go is there for some time: at this pace that fills a small part of the limit. The first half
+# of what is left to it may be filled so many times as fast.
 LEAK_EVERY_S = 0.2
+HASTE = 4
 # So long, or so many times as long as an app that ended may take to be back: replacing is slow on a busy machine.
 LEAK_DEADLINE_S, LEAK_RECOVERIES = 45.0, 4
 
@@ -222,7 +224,8 @@ def leak(workshop: Workshop) -> Leaked:
     """
     stack = workshop.for_leaks.steady()
     before, limit_mb = stack.processes(), _limit_mb(stack)
-    each_mb = max(0.1, (limit_mb - mib(proportional(before.tree))) / LEAKS)
+    held_mb = mib(proportional(before.tree))
+    each_mb = max(0.1, (limit_mb - held_mb) / LEAKS)
     began = time.monotonic()
     fewest, leaking = len(before.workers), list[TimeLine]()
     held: list[tuple[float, dict[int, float]]] = []
@@ -249,7 +252,8 @@ def leak(workshop: Workshop) -> Leaked:
             return True
         if len(serving) >= len(before.workers):
             path = f"{MARK}leak?mb={each_mb}"
-            leaking.append(TimeLine(tuple(line.get_patiently(path) for _ in range(LEAKS_AT_ONCE))))
+            count = LEAKS_AT_ONCE * (HASTE if peak_mb() < (held_mb + limit_mb) / 2 else 1)
+            leaking.append(TimeLine(tuple(line.get_patiently(path) for _ in range(count))))
         return False
 
     patience_s = workshop.for_leaks.patience_s

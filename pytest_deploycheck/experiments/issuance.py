@@ -59,7 +59,7 @@ class Issued:
         return [around("requests around the renewal", {f"GET {path}": self.traffic.answers}, moments)]
 
 
-@lane(Lane.ISSUE)
+@lane(Lane.ISSUE, brings_stack=True)
 def issue_and_renew(workshop: Workshop) -> Issued:
     """Start a stack that asks an ACME server of this machine, wait for its certificate, and for the next one.
 

@@ -48,7 +48,7 @@ class LateDatabase:
         return [replace(chart, moments=sorted([*chart.moments, *arrival])) for chart in self.start.charts]
 
 
-@lane(Lane.LATE)
+@lane(Lane.LATE, brings_stack=True)
 def start_before_database(workshop: Workshop) -> LateDatabase:
     """Run the start command, let the database come up later, and touch nothing else.
 

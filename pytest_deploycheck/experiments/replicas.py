@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from dataclasses import dataclass
 
+from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.experiments.migrations import walk_migrations
 from pytest_deploycheck.experiments.releases import append_revision
 from pytest_deploycheck.outcome import NotApplicable, NotVerified
@@ -39,7 +40,7 @@ class Rescaled:
     """A stack was started with another number of workers than the project's own, and with a long migration.
 
     Attributes:
-        stack: the stack, ended by now.
+        stack: the stack; if it serves, the next experiments of this lane use it.
         steps: what was done.
         wanted: how many workers were asked for, in all replicas; None if their number is no setting.
         migration: None if the project's migrations let none follow.
@@ -57,6 +58,7 @@ class Rescaled:
     answers: Counter[int]
 
 
+@lane(Lane.RELEASES, brings_stack=True)
 def one_more_worker(workshop: Workshop) -> Rescaled:
     """Start a release with one worker more than each replica of the project has, and with a long migration.
 
@@ -82,20 +84,18 @@ def one_more_worker(workshop: Workshop) -> Rescaled:
     if is_long:
         steps.append(f"and with a migration that takes {takes_s:.0f} s")
     again = None
-    try:
-        start = start_and_watch(stack)
-        applied_s = _applied_s(start, takes_s) if is_long else None
-        if is_long and not start.served:
-            end(stack)
-            _append(workshop, copy, "pass")
-            again = start_and_watch(stack)
-        served = (again or start).served
-        answers = (
-            answering(stack.entry, wanted=wanted, deadline_s=WORKERS_DEADLINE_S)
-            if wanted and served
-            else Counter[int]()
-        )
-    finally:
+    start = start_and_watch(stack)
+    applied_s = _applied_s(start, takes_s) if is_long else None
+    if is_long and not start.served:
+        end(stack)
+        _append(workshop, copy, "pass")
+        again = start_and_watch(stack)
+    answers = Counter[int]()
+    if (again or start).served:
+        if wanted:
+            answers = answering(stack.entry, wanted=wanted, deadline_s=WORKERS_DEADLINE_S)
+        workshop.for_releases.adopt(again or start)
+    else:
         end(stack)
     return Rescaled(
         stack=stack,

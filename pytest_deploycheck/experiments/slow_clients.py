@@ -111,10 +111,10 @@ def send_slowly(workshop: Workshop) -> Slowed:
     )
 
 
-@lane(Lane.STOPS)
+@lane(Lane.KILLS)
 def send_bodies(workshop: Workshop) -> AmongBodies:
     """Begin to send hundreds of bodies, and send ordinary requests before any of them is complete."""
-    stack = workshop.for_stops.steady()
+    stack = workshop.for_kills.steady()
     others: list[Answer] = []
     body = next(way for way in _ways(stack) if way.name == "body")
     with SlowCrowd({body: BODIES}) as crowd:
