@@ -19,7 +19,7 @@ class Lane(enum.Enum):
     KILLS = "on the stack whose processes are killed, which is found steady by each"
     STOPS = "on the stack that is stopped and started, which is found steady by each"
     LATE = "on the stack whose database comes up after it, and whose workers then hang"
-    RELEASES = "on the stack that comes as another release, and gets two more"
+    RELEASES = "on the stack that comes as another release, with one worker more"
     ISSUE = "on the stack that gets its certificates from an ACME server, and whose workers then leak"
     OWN = "on stacks of their own, or without any"
     ALONE = "without any stack, for others that wait for it"
@@ -39,10 +39,9 @@ def lane(where: Lane, *, brings_stack: bool = False, ends_stack: bool = False) -
     return mark
 
 
-def turn(experiment: Callable[..., object]) -> int:
-    """Return the key by which experiments are sorted into the order in which their lanes take them."""
-    found: int = getattr(experiment, "turn", 0)
-    return found
+def turn(experiment: Callable[..., object]) -> tuple[int, int]:
+    """Return the key by which experiments are sorted: in their lane's order, and where all share a thread lane by lane."""
+    return list(Lane).index(lane_of(experiment)), getattr(experiment, "turn", 0)
 
 
 def lane_of(experiment: Callable[..., object]) -> Lane:
