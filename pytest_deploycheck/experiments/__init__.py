@@ -40,7 +40,7 @@ def lane(where: Lane, *, brings_stack: bool = False, ends_stack: bool = False) -
 
 
 def turn(experiment: Callable[..., object]) -> tuple[int, int]:
-    """Return the key by which experiments are sorted: in their lane's order, and where all share a thread lane by lane."""
+    """Return the key by which experiments are sorted: lane by lane, for where one thread has them all."""
     return list(Lane).index(lane_of(experiment)), getattr(experiment, "turn", 0)
 
 
