@@ -151,7 +151,7 @@ class Workshop:
 
     Attributes:
         gentle: the stack for checks that do not hurt it.
-        for_kills, for_stops, for_late, for_leaks, for_releases: the stacks of five lanes of experiments, which do.
+        for_kills, for_stops, for_late, for_leaks, rescaled: the stacks of five lanes of experiments, which do.
         lanes: the threads of the experiments.
     """
 
@@ -163,7 +163,7 @@ class Workshop:
         self.for_stops = SteadyStack(self.stack, ask_manager=False)
         self.for_late = SteadyStack(self.stack, ask_manager=False)
         self.for_leaks = SteadyStack(self.stack, ask_manager=False)
-        self.for_releases = SteadyStack(self.stack, ask_manager=True)
+        self.rescaled = SteadyStack(self.stack, ask_manager=True)
         self.lanes = {lane: LaneThread(lane.name) for lane in Lane}
         if (
             config.cluster

@@ -19,7 +19,7 @@ class Lane(enum.Enum):
     KILLS = "on the stack whose processes are killed, which is found steady by each"
     STOPS = "on the stack that is stopped and started, which is found steady by each"
     LATE = "on the stack whose database comes up after it, and whose workers then hang"
-    RELEASES = "on the stack that comes as another release, with one worker more"
+    RESCALED = "on the stack that has one worker more than the project says"
     ISSUE = "on the stack that gets its certificates from an ACME server, and whose workers then leak"
     OWN = "on stacks of their own, or without any"
     ALONE = "without any stack, for others that wait for it"

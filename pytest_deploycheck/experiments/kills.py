@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
@@ -14,7 +15,7 @@ from pytest_deploycheck.probes.processes import Processes, alive, describe, kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
-from pytest_deploycheck.workshop import Workshop
+from pytest_deploycheck.workshop import SteadyStack, Workshop
 
 # Where there is no manager, only orphans are waited for: they may notice that their parent is gone.
 ORPHANS_S = 5.0
@@ -78,44 +79,38 @@ class Killed:
 @lane(Lane.KILLS)
 def kill_worker(workshop: Workshop) -> Killed:
     """SIGKILL one worker under steady traffic."""
-    stack = workshop.for_kills.steady()
-    before = stack.processes()
-    victim = frozenset({min(before.workers)})
-    return _end(workshop, stack, before, victim, lambda: kill(victim), "SIGKILL to one worker")
+    act = "SIGKILL to one worker"
+    return _end(workshop.for_kills, lambda before: frozenset({min(before.workers)}), kill, act)
 
 
 @lane(Lane.KILLS)
 def kill_server(workshop: Workshop) -> Killed:
     """SIGKILL all processes that the manager itself has started for the app."""
-    stack = workshop.for_kills.steady()
-    before = stack.processes()
-    act = "SIGKILL to the server"
-    return _end(workshop, stack, before, before.servers, lambda: kill(before.servers), act)
+    return _end(workshop.for_kills, lambda before: before.servers, kill, "SIGKILL to the server")
 
 
-@lane(Lane.KILLS)
+@lane(Lane.RESCALED)
 def exit_cleanly(workshop: Workshop) -> Killed:
     """Let one process that the manager has started for the app exit with status 0."""
-    stack = workshop.for_kills.steady()
-    before = stack.processes()
-    victim = frozenset({min(before.servers)})
     act = "exit of the server with status 0"
-    return _end(workshop, stack, before, victim, lambda: kill(victim, EXIT_SIGNAL), act)
+    end = partial(kill, number=EXIT_SIGNAL)
+    return _end(workshop.rescaled, lambda before: frozenset({min(before.servers)}), end, act)
 
 
 def _end(
-    workshop: Workshop,
-    stack: Stack,
-    before: Processes,
-    victims: frozenset[int],
-    end: Callable[[], None],
+    shared: SteadyStack,
+    choose: Callable[[Processes], frozenset[int]],
+    end: Callable[[frozenset[int]], None],
     act: str,
 ) -> Killed:
-    """Act under steady traffic and watch until the app is whole again.
+    """Act on some processes under steady traffic, and watch until the app is whole again.
 
     Whole means all at once: the victims are gone, as many workers as before serve, none of the processes that must
     go is left, and the manager says that all runs.
     """
+    stack = shared.steady()
+    before = stack.processes()
+    victims = choose(before)
     must_go = before.tree if victims == before.servers else frozenset[int]()
 
     def strays(now: Processes) -> frozenset[int]:
@@ -135,12 +130,12 @@ def _end(
         return whole(seen) or (not strays(seen[0]) and stack.has_given_up())
 
     is_final = not before.manager and victims == before.servers
-    patience_s = ORPHANS_S if is_final else workshop.for_kills.patience_s
+    patience_s = ORPHANS_S if is_final else shared.patience_s
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         log = NewLines(stack.log_files)
         step, at = f"{act}: {describe(victims)}", time.monotonic()
-        end()
+        end(victims)
         after, running = wait_for(look, settled, deadline_s=patience_s)
         recovered_s = time.monotonic() - at
         traffic.wait_for_good(10, deadline_s=2)

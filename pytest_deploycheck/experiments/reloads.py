@@ -166,10 +166,10 @@ class CrashLoop:
         ]
 
 
-@lane(Lane.RELEASES, ends_stack=True)
+@lane(Lane.RESCALED, ends_stack=True)
 def bring_broken_release(workshop: Workshop) -> CrashLoop:
     """Let the app's module fail at import, kill the server, and watch how often it is started."""
-    stack = workshop.for_releases.steady()
+    stack = workshop.rescaled.steady()
     began = last_look = time.monotonic()
     there, ends = frozenset[int](), list[float]()
 
@@ -202,7 +202,7 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
         )
         took_s, state = time.monotonic() - began, stack.state()
     finally:
-        workshop.for_releases.end()
+        workshop.rescaled.end()
     return CrashLoop(
         stack=stack,
         steps=(f"a module {module_name(stack.copy)} that cannot be imported", "SIGKILL to the server"),

@@ -58,7 +58,7 @@ class Rescaled:
     answers: Counter[int]
 
 
-@lane(Lane.RELEASES, brings_stack=True)
+@lane(Lane.RESCALED, brings_stack=True)
 def one_more_worker(workshop: Workshop) -> Rescaled:
     """Start a release with one worker more than each replica of the project has, and with a long migration.
 
@@ -94,7 +94,7 @@ def one_more_worker(workshop: Workshop) -> Rescaled:
     if (again or start).served:
         if wanted:
             answers = answering(stack.entry, wanted=wanted, deadline_s=WORKERS_DEADLINE_S)
-        workshop.for_releases.adopt(again or start)
+        workshop.rescaled.adopt(again or start)
     else:
         end(stack)
     return Rescaled(

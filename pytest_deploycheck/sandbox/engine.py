@@ -247,7 +247,7 @@ def _published(ports: Mapping[str, Sequence[Mapping[str, str]] | None]) -> Itera
     for inside, places in ports.items():
         for place in places or ():
             if inside.endswith("/tcp"):
-                yield place["HostIp"] or "0.0.0.0", int(place["HostPort"])  # noqa: S104
+                yield place["HostIp"] or "0.0.0.0", int(place["HostPort"])  # noqa: S104  # nosec B104
 
 
 def _health_test(said: Sequence[str]) -> tuple[str, ...]:
