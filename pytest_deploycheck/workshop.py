@@ -66,7 +66,13 @@ class SteadyStack:
             return error
 
     def adopt(self, start: Start) -> None:
-        """Take over a stack that an experiment has started and needs no more; its start is then the first one."""
+        """Take over a stack that an experiment has started and needs no more; its start is then the first one.
+
+        One that does not serve is ended, and who asks gets a new one.
+        """
+        if not start.served:
+            end(start.stack)
+            return
         with self._lock:
             self.end()
             self.__dict__["_first_start"] = start

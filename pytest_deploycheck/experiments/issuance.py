@@ -93,10 +93,10 @@ def issue_and_renew(workshop: Workshop) -> Issued:
     issued_at = time.monotonic()
     renewed_s, traffic = _watch_renewal(stack, wait, first) if first else (None, None)
     log = f"{stack.log_tail(of_all_programs=True)}\n{server.log()[-400:]}"
-    if start.served and renewed_s is not None:
-        workshop.for_leaks.adopt(start)
-    else:
+    if renewed_s is None:
         end(stack)
+    else:
+        workshop.for_leaks.adopt(start)
     return Issued(
         stack=stack,
         steps=(

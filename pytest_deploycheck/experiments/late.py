@@ -14,7 +14,7 @@ from pytest_deploycheck.sandbox.env_file import set_value
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import READY_DEADLINE_S, Start, start_and_watch
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 LATE_S = 5.0
 LATEST_S = 20.0
@@ -78,10 +78,7 @@ def start_before_database(workshop: Workshop) -> LateDatabase:
     )
     running = start.served and wait_for(stack.is_running, bool, deadline_s=start.patience_s)
     state = stack.state()
-    if start.served:
-        workshop.for_late.adopt(start)
-    else:
-        end(stack)
+    workshop.for_late.adopt(start)
     arrived_s = arrivals[0] - start.began if arrivals else None
     came = f"the database came after {arrived_s:.1f} s" if arrived_s else "it ended before one came"
     return LateDatabase(

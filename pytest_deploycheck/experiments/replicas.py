@@ -90,13 +90,11 @@ def one_more_worker(workshop: Workshop) -> Rescaled:
         end(stack)
         _append(workshop, copy, "pass")
         again = start_and_watch(stack)
+    last = again or start
     answers = Counter[int]()
-    if (again or start).served:
-        if wanted:
-            answers = answering(stack.entry, wanted=wanted, deadline_s=WORKERS_DEADLINE_S)
-        workshop.rescaled.adopt(again or start)
-    else:
-        end(stack)
+    if wanted and last.served:
+        answers = answering(stack.entry, wanted=wanted, deadline_s=WORKERS_DEADLINE_S)
+    workshop.rescaled.adopt(last)
     return Rescaled(
         stack=stack,
         steps=tuple(steps),
