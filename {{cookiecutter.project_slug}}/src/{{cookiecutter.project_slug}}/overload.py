@@ -24,30 +24,31 @@ class OverloadMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
-        on_its_way = has_body(scope)
         if scope["type"] != "http" or path.startswith(ALWAYS):
             await self.app(scope, receive, send)
-        elif self.in_progress >= self.limit or (on_its_way and self.on_their_way >= self.bodies):
+            return
+        on_its_way = has_body(scope)
+        if self.in_progress >= self.limit or (on_its_way and self.on_their_way >= self.bodies):
             refusal = JSONResponse({"detail": "too busy, try again"}, status_code=503, headers={"Retry-After": "1"})
             await refusal(scope, receive, send)
-        else:
+            return
 
-            async def receive_some() -> Message:
-                nonlocal on_its_way
-                message = await receive()
-                if on_its_way and not message.get("more_body"):
-                    on_its_way = False
-                    self.on_their_way -= 1
-                    self.in_progress += 1
-                return message
+        async def receive_some() -> Message:
+            nonlocal on_its_way
+            message = await receive()
+            if on_its_way and not message.get("more_body"):
+                on_its_way = False
+                self.on_their_way -= 1
+                self.in_progress += 1
+            return message
 
-            self.on_their_way += on_its_way
-            self.in_progress += not on_its_way
-            try:
-                await self.app(scope, receive_some, send)
-            finally:
-                self.on_their_way -= on_its_way
-                self.in_progress -= not on_its_way
+        self.on_their_way += on_its_way
+        self.in_progress += not on_its_way
+        try:
+            await self.app(scope, receive_some, send)
+        finally:
+            self.on_their_way -= on_its_way
+            self.in_progress -= not on_its_way
 
 
 def has_body(scope: Scope) -> bool:
