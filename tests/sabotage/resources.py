@@ -19,7 +19,7 @@ STDOUT = '"()": TogetherHandler, "stream": "ext://sys.stdout"'
 REFUSE = (
     '            refusal = JSONResponse({"detail": "too busy, try again"}, status_code=503, '
     'headers={"Retry-After": "1"})'
-    "\n            await refusal(scope, receive, send)\n        else:\n"
+    "\n            await refusal(scope, receive, send)\n            return\n"
 )
 SUPERVISE = "exec supervisord -n -c deploy/supervisord.conf"
 WITH_ASYNCIO = Change(
@@ -181,8 +181,8 @@ SABOTAGES = [
     sabotage(
         "too many requests wait",
         OVERLOAD,
-        f"        elif self.in_progress >= self.limit or (on_its_way and self.on_their_way >= self.bodies):\n{REFUSE}",
-        "        else:\n            while self.in_progress >= self.limit:\n                await asyncio.sleep(0.01)\n",
+        f"        if self.in_progress >= self.limit or (on_its_way and self.on_their_way >= self.bodies):\n{REFUSE}",
+        "        while self.in_progress >= self.limit:\n            await asyncio.sleep(0.01)\n",
         "RES006",
         server="uvicorn",
         more=(WITH_ASYNCIO,),
