@@ -1,4 +1,4 @@
-"""Finish a project: its secret, the way to the plugin, what was not chosen, the first commit."""
+"""Finish a project: its secrets, the way to the plugin, what was not chosen, the first commit."""
 
 import json
 import os
@@ -74,19 +74,22 @@ def write_env() -> None:
     os.close(file)
 
 
-def write_database_password(answers: dict) -> None:
-    """Write the password of the database that runs in a container; keep one that is there.
+def write_secrets(answers: dict) -> None:
+    """Write the secrets that containers get, each as a file; keep those that are there.
 
     The folder keeps everybody else of this machine away. The users of the containers, whom the machine does not know,
-    see only the file.
+    see only the files.
     """
-    if answers["database"] != "postgresql" or answers["process_manager"] not in ("compose", "swarm"):
+    if answers["process_manager"] not in ("compose", "swarm"):
         return
+    values = {"api_token": secrets.token_urlsafe(32)}
+    if answers["database"] == "postgresql":
+        values["database_password"] = secrets.token_hex(24)
     folder = Path(".secrets")
     folder.mkdir(mode=0o700, exist_ok=True)
-    if not (folder / "database_password").exists():
-        file = os.open(folder / "database_password", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-        os.write(file, secrets.token_hex(24).encode())
+    for name in [name for name in values if not (folder / name).exists()]:
+        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        os.write(file, values[name].encode())
         os.fchmod(file, 0o444)
         os.close(file)
 
@@ -180,7 +183,7 @@ def main() -> None:
     """Do all of it, and say what comes next."""
     answers = json.loads({{cookiecutter | tojson | tojson}})  # noqa: F821
     write_env()
-    write_database_password(answers)
+    write_secrets(answers)
     remove_unchosen(answers)
     resolve_plugin(answers)
     for file in Path("deploy").iterdir():

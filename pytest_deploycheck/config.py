@@ -24,6 +24,14 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecretFile:
+    """A secret that is in a file of its own: where, relative to the project, and what it is."""
+
+    path: str
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Write:
     """A request that creates something and answers 201 with a ``Location`` to read it back from."""
 
@@ -51,6 +59,7 @@ class Config:
     Attributes:
         root: the folder of ``pyproject.toml``.
         env: the values of ``env_file``.
+        secret_files: the secrets that are in files of ``secrets_dir``, by name.
         settings: which environment variable holds a setting, for the settings that were given as ``$NAME``.
         proxy_config: the proxy's configuration, where its command names a file that is made from it at the start.
         workers: all of them, in all replicas.
@@ -87,6 +96,8 @@ class Config:
     app: str | None = None
     env_file: str = ".env"
     secrets: tuple[str, ...] = ()
+    secrets_dir: str | None = None
+    secret_files: Mapping[str, SecretFile] = field(default_factory=dict)
     path_prefix: str = ""
     workers: int = 1
     replicas: int = 1
@@ -111,3 +122,14 @@ class Config:
     waivers: dict[str, str] = field(default_factory=dict)
     more_proxies: tuple[Proxy, ...] = ()
     cluster: Cluster | None = None
+
+    def value_of(self, name: str) -> str | None:
+        """Return a value of the deployment, None if it has none; a line of ``env_file`` beats the file of a secret."""
+        if name in self.env:
+            return self.env[name]
+        return self.secret_files[name].value if name in self.secret_files else None
+
+    @property
+    def unversioned_files(self) -> tuple[str, ...]:
+        """The files that a deployment needs, and that git ignores: its values and its secrets."""
+        return (self.env_file, *(file.path for file in self.secret_files.values()))

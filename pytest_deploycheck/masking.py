@@ -45,7 +45,7 @@ def _name(text: str, name: str) -> str:
 def _secrets(config: Config) -> Iterator[tuple[str, str]]:
     """Yield the names of secrets, each with a text that must not be seen."""
     for name in (*config.secrets, *config.hidden):
-        value = config.env.get(name, "")
+        value = config.value_of(name) or ""
         if len(value) >= SHORTEST:
             yield from ((name, text) for text in (value, *_parts(value)))
     url = _parsed(config.database_url or "")

@@ -1,4 +1,4 @@
-"""Reads ``[tool.deploycheck]``; values may be taken from the project's environment file."""
+"""Reads ``[tool.deploycheck]``; values may be taken from the project's environment file and secrets."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from pytest_deploycheck import secret_files
 from pytest_deploycheck.config import Config, ConfigError, Requests, Write
 from pytest_deploycheck.detection import ANY_HOST, detect, managers
 from pytest_deploycheck.detection.finding import Finding
@@ -31,6 +32,7 @@ _STRINGS = (
     "app",
     "command",
     "env_file",
+    "secrets_dir",
     "path_prefix",
     "database_url",
     "database_server",
@@ -189,6 +191,9 @@ class _Reader:
         self._refuse_unknown(table, _KEYS, "tool.deploycheck")
         self.env_file = self._typed("env_file", str) or ".env"
         self.env = {**(environment or {}), **self._read_env_file()}
+        self.secrets_dir = self._typed("secrets_dir", str)
+        names = self._list("secrets", str) if self.secrets_dir else ()
+        self.secret_files = secret_files.read(root, self.secrets_dir or "", names)
 
     def _read_env_file(self) -> dict[str, str]:
         file = self.root / self.env_file
@@ -225,6 +230,7 @@ class _Reader:
                 "settings": self.settings,
                 "manager_config": strings.get("manager_config", ""),
                 "env_file": self.env_file,
+                "secret_files": self.secret_files,
                 "path_prefix": strings.get("path_prefix", "").rstrip("/"),
                 **{key: tuple(self._list(key, str)) for key in _LISTS_OF_STRINGS},
                 "ports": self._ports(),
@@ -316,7 +322,7 @@ class _Reader:
         return number
 
     def _expanded(self, value: str, where: str) -> str:
-        """Replace ``$NAME`` words by the environment file's values; this shell's do not count in production."""
+        """Replace ``$NAME`` words by the values of the deployment; this shell's do not count in production."""
         words = []
         for word in value.split(" "):
             name = word.removeprefix("$")
@@ -324,12 +330,23 @@ class _Reader:
                 words.append(word)
             elif name in self.env:
                 words.append(self.env[name])
+            elif name in self.secret_files:
+                words.append(self.secret_files[name].value)
             else:
-                raise ConfigError(
-                    f"{where} = {_shown(value)}: {name} is not in {self.env_file}. "
-                    f"Make the file from its example (cp .env.example {self.env_file}) and fill it in"
-                )
+                raise ConfigError(f"{where} = {_shown(value)}: {self._how_to_get(name)}")
         return " ".join(words)
+
+    def _how_to_get(self, name: str) -> str:
+        """Say that a value is nowhere, and where it belongs."""
+        if self.secrets_dir and name in self._list("secrets", str):
+            return (
+                f"{name} is neither in {self.env_file} nor in a file {self.secrets_dir}/{name.lower()}. "
+                "Write it into that file"
+            )
+        return (
+            f"{name} is not in {self.env_file}. "
+            f"Make the file from its example (cp .env.example {self.env_file}) and fill it in"
+        )
 
     def _typed(self, key: str, kind: type) -> Any:
         value = self.table.get(key)

@@ -59,7 +59,7 @@ def copy_of(project: Path, target: Path) -> Path:
     Raises:
         ConfigError: ``[tool.deploycheck]`` is wrong.
     """
-    copy_project(project.resolve(), target, env_file=load(project.resolve()).env_file)
+    copy_project(project.resolve(), target, also=load(project.resolve()).unversioned_files)
     return target
 
 

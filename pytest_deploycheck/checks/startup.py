@@ -158,7 +158,9 @@ def check_bad_setting_stops_the_start(experiment: BadSettings, note: Note) -> No
     """Start without each secret, with each one empty, with a broken database URL, and with a broken module."""
     if experiment.untried:
         names = ", ".join(experiment.untried)
-        raise NotVerified(f"not in the environment file, so it cannot be taken away: {names}")
+        raise NotVerified(
+            f"neither in the environment file nor in secrets_dir, so it cannot be taken away: {names}"
+        )
     if not experiment.refusals:
         raise NotApplicable("nothing to break is declared: [tool.deploycheck] secrets, database_url, app")
     note.measured(took_s={refusal.what: round(refusal.took_s, 2) for refusal in experiment.refusals})

@@ -13,10 +13,10 @@ from psycopg import sql
 
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.config import Config, ConfigError
-from pytest_deploycheck.sandbox.env_file import set_value
 from pytest_deploycheck.sandbox.given_postgresql import GivenServer, database_prefix
 from pytest_deploycheck.sandbox.postgresql_server import Cluster, PostgresServer
 from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.values import set_value
 
 TABLES = """
     SELECT table_name, string_agg(

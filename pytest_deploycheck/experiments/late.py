@@ -10,8 +10,8 @@ from pytest_deploycheck.charts import RequestChart
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.probes.quiet import Quiet
 from pytest_deploycheck.probes.wait import wait_for
-from pytest_deploycheck.sandbox.env_file import set_value
 from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.values import set_value
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import READY_DEADLINE_S, Start, start_and_watch
 from pytest_deploycheck.workshop import Workshop

@@ -11,8 +11,8 @@ from pytest_deploycheck.experiments.migrations import Migrations
 from pytest_deploycheck.experiments.starts import Refusal, watch_refusal
 from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
-from pytest_deploycheck.sandbox.env_file import set_value
 from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.values import set_value
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop, end
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.probes.answer import is_good
-from pytest_deploycheck.sandbox.env_file import set_value
+from pytest_deploycheck.sandbox.values import set_value
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch
 from pytest_deploycheck.workshop import Workshop, end
@@ -122,7 +122,7 @@ def _answers(stack: Stack) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class BadSettings:
-    """Starts with something wrong, one at a time. ``untried``: secrets that are not in the environment file."""
+    """Starts with something wrong, one at a time. ``untried``: secrets that are in no file."""
 
     steps: tuple[str, ...]
     refusals: tuple[Refusal, ...]
@@ -135,7 +135,7 @@ def start_with_bad_settings(workshop: Workshop) -> BadSettings:
     config = workshop.config
     trials: list[tuple[str, str, dict[str, str | None], dict[str, str]]] = []
     for name in config.secrets:
-        if name in config.env:
+        if config.value_of(name) is not None:
             trials += [
                 (f"without {name}", name, {name: None}, {}),
                 (f"with {name} empty", name, {name: ""}, {}),
@@ -150,7 +150,7 @@ def start_with_bad_settings(workshop: Workshop) -> BadSettings:
     return BadSettings(
         steps=tuple(f"a start {refusal.what}" for refusal in refusals),
         refusals=tuple(refusals),
-        untried=tuple(name for name in config.secrets if name not in config.env),
+        untried=tuple(name for name in config.secrets if config.value_of(name) is None),
     )
 
 

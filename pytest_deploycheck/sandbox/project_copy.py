@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,13 +17,13 @@ from pathspec import GitIgnoreSpec
 ALWAYS_LEFT_OUT = (".git", ".venv", "venv", "__pycache__", "node_modules", ".*_cache", ".tox", ".nox")
 
 
-def copy_project(root: Path, into: Path, *, env_file: str) -> None:
-    """Copy what git would track, and the environment file; link the virtual environment.
+def copy_project(root: Path, into: Path, *, also: Iterable[str]) -> None:
+    """Copy what git would track, and some files that it ignores; link the virtual environment.
 
     Args:
         root: the project.
         into: the new folder.
-        env_file: copied although git ignores it, if it exists.
+        also: copied although git ignores them, if they exist; relative to the project.
     """
     ignore = root / ".gitignore"
     ignored = GitIgnoreSpec.from_lines([*_patterns(ignore), *ALWAYS_LEFT_OUT])
@@ -33,9 +33,11 @@ def copy_project(root: Path, into: Path, *, env_file: str) -> None:
         target = into / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target, follow_symlinks=False)
-    if (root / env_file).is_file():
-        (into / env_file).unlink(missing_ok=True)  # a link would lead to the project's own
-        shutil.copy2(root / env_file, into / env_file)
+    for file in also:
+        if (root / file).is_file():
+            (into / file).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (into / file).unlink(missing_ok=True)  # a link would lead to the project's own
+            shutil.copy2(root / file, into / file)
     environment = next(
         (root / name for name in (".venv", "venv") if (root / name).is_dir()), Path(sys.prefix)
     )

@@ -68,7 +68,7 @@ class Run:
         """Make a new copy of the project."""
         root = self.folder / str(next(self._numbers))
         with self.kept_open():
-            copy_project(self.config.root, root, env_file=self.config.env_file)
+            copy_project(self.config.root, root, also=self.config.unversioned_files)
         copy = ProjectCopy(run=self, root=root)
         copy.runtime.mkdir(mode=0o700)
         return copy

@@ -145,8 +145,9 @@ def test_it_serves_with_volumes_and_users_of_its_own(
 ) -> None:
     """Copies have folders as volumes, and one user for all. As in production, each service can write where it must.
 
-    A release that does not become healthy, or is interrupted, ``deploy/reload`` takes back. An engine that is stopped
-    and started, as with its machine, brings all back, and nobody types anything (BOOT001).
+    The engine shows no secret to those who may ask it. A release that does not become healthy, or is interrupted,
+    ``deploy/reload`` takes back. An engine that is stopped and started, as with its machine, brings all back, and
+    nobody types anything (BOOT001).
     """
     if not pytestconfig.option.containers:
         pytest.skip("runs with --containers")
@@ -175,6 +176,10 @@ def test_it_serves_with_volumes_and_users_of_its_own(
             every_s=0.5,
         )
         assert health == "healthy", docker("compose", "logs", "--tail=20")
+        shown = docker("inspect", *docker("compose", "ps", "--quiet").split())
+        secrets = [file.read_text(encoding="ascii") for file in Path(".secrets").iterdir()]
+        assert secrets
+        assert not any(secret in shown for secret in secrets)
         _bring_bad_release(project)
         assert docker("compose", "ps", "--quiet", "app") == app
         assert all(serves() for _ in range(8))

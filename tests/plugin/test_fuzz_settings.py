@@ -160,7 +160,7 @@ def test_any_gitignore(folder: Path, patterns: list[str]) -> None:
     (project / ".gitignore").write_bytes(lines.encode(errors="surrogateescape"))
     for name in (".env", "secret.txt"):
         (project / name).touch()
-    copy_project(project, target, env_file=".env")
+    copy_project(project, target, also=[".env"])
     assert (target / ".env").is_file()
     assert not (target / "secret.txt").exists()
     shutil.rmtree(target)

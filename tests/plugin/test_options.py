@@ -76,6 +76,12 @@ def test_nothing_deployable(pytester: pytest.Pytester) -> None:
         ('workers = "$NOWHERE"', "NOWHERE is not in .env"),
         ("workers = true", "workers must be a whole number from 1"),
         ('secrets = "API_TOKEN"', "secrets must be a list"),
+        ('secrets_dir = "/run/secrets"', "secrets_dir must be a folder of the project"),
+        ('secrets_dir = "../secrets"', "secrets_dir must be a folder of the project"),
+        (
+            'secrets = ["TOKEN"]\nsecrets_dir = ".secrets"\nrequests = { headers = { a = "$TOKEN" } }',
+            "TOKEN is neither in .env nor in a file .secrets/token. Write it into that file",
+        ),
         ("ports = [8080, '8443']", "ports must be a list of whole numbers"),
         ('requests = { live = "health" }', "live must be a path that starts with /"),
         ('requests = { write = "/notes" }', "write must be a table"),

@@ -57,7 +57,7 @@ def test_links_are_not_followed_to_the_users_own_files(tmp_path: Path) -> None:
     (elsewhere / "env").write_text("A=1")
     (project / ".venv").symlink_to(elsewhere / "venv")
     (project / ".env").symlink_to(elsewhere / "env")
-    copy_project(project, tmp_path / "copy", env_file=".env")
+    copy_project(project, tmp_path / "copy", also=[".env"])
     assert (tmp_path / "copy/.venv").resolve() == elsewhere / "venv"
     assert not (tmp_path / "copy/.env").is_symlink()
     assert (tmp_path / "copy/.env").read_text() == "A=1"

@@ -18,6 +18,7 @@ exec uvicorn notes_api.main:app --uds "var/run/$HOSTNAME.sock" --workers "$WEB_C
 """
 HEALTHCHECK = 'CMD ["/app/.venv/bin/python", "deploy/health.py"]'
 COMMAND = 'CMD ["deploy/serve"]'
+SETTINGS = "src/notes_api/settings.py"
 VOLUMES = "  volumes:\n    - data:/app/var/data\n    - run:/app/var/run\n"
 CONDITION = "      migrate: {condition: service_completed_successfully}\n"
 
@@ -70,6 +71,8 @@ SABOTAGES = [
             ),
         ),
     ),
+    # That one has a default would not be seen: without its file the engine refuses to start.
+    sabotage("an empty token will do", SETTINGS, "TOKEN_LENGTH = 20", "TOKEN_LENGTH = 0", "BOOT006"),
     # Where the steps are quick it makes no difference, and nobody sees it.
     sabotage(
         "an app that does not wait for previous steps that take long",
@@ -122,6 +125,18 @@ SABOTAGES = [
         server="uvicorn",
     ),
     # Right ones.
+    sabotage(
+        "the token is a line of .env",
+        FILE,
+        "  # Files in /run/secrets, which `docker inspect` does not show.\n  secrets: [api_token]\n",
+        "",
+        touches=("BOOT006", "RST009"),
+        more=(
+            Change(file=FILE, old="secrets:\n  api_token: {file: .secrets/api_token}\n", new=""),
+            Change(file=".env", old="HTTP_PORT=", new="API_TOKEN=in-a-line-and-not-in-a-file\nHTTP_PORT="),
+            Change(file="pyproject.toml", old='secrets_dir = ".secrets"\n', new=""),
+        ),
+    ),
     sabotage(
         "restart unless stopped", FILE, ALWAYS, "    restart: unless-stopped\n", touches=("RST002", "RST003")
     ),

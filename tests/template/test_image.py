@@ -60,20 +60,29 @@ def test_scripts_of_the_container_are_shell(containers: Path) -> None:
         subprocess.run(["sh", "-n", script], check=True)
 
 
+def test_secrets_are_in_files_and_nowhere_else(containers: Path) -> None:
+    """Nobody else may enter their folder; git and Compose's other files know none of them."""
+    folder = containers / ".secrets"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    secrets = {path.name: path.read_text(encoding="ascii") for path in folder.iterdir()}
+    file = YAML(typ="safe", pure=True).load((containers / "compose.yaml").read_text(encoding="utf-8"))
+    assert secrets.keys() == file["secrets"].keys() == set(file["services"]["app"]["secrets"])
+    assert len(secrets["api_token"]) == 43
+    others = [path for path in containers.rglob("*") if path.is_file() and path.parent != folder]
+    for secret in secrets.values():
+        assert not [path for path in others if secret.encode() in path.read_bytes()]
+    assert ".secrets/" in (containers / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
 @pytest.mark.parametrize("containers", ["postgresql"], indirect=True)
 def test_database_is_nobody_s_but_the_app_s(containers: Path) -> None:
-    """It has no network and no port; the password is in one file, in a folder that nobody else may enter."""
+    """It has no network and no port, and no right of root; its password is long."""
     file = YAML(typ="safe", pure=True).load((containers / "compose.yaml").read_text(encoding="utf-8"))
     database = file["services"]["database"]
     assert database["network_mode"] == "none"
     assert "ports" not in database
     assert (database["read_only"], database["cap_drop"], database["user"]) == (True, ["ALL"], "postgres")
-    folder = containers / ".secrets"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    password = (folder / "database_password").read_text(encoding="ascii")
-    assert len(password) == 48
-    others = (path for path in containers.rglob("*") if path.is_file() and path.parent != folder)
-    assert not [path for path in others if password.encode() in path.read_bytes()]
+    assert len((containers / ".secrets/database_password").read_text(encoding="ascii")) == 48
 
 
 def test_nothing_of_other_answers_is_there(containers: Path) -> None:
@@ -82,7 +91,7 @@ def test_nothing_of_other_answers_is_there(containers: Path) -> None:
         text = path.read_text(encoding="utf-8").replace("systemctl enable --now docker", "")
         found = [other for other in OTHERS if other in f"{path.relative_to(containers)}{text}".lower()]
         assert not found, path
-    role = {"database-role"} if (containers / ".secrets").exists() else set()
+    role = {"database-role"} if (containers / ".secrets/database_password").exists() else set()
     assert {path.name for path in (containers / "deploy").iterdir()} == DEPLOY | role
 
 

@@ -66,19 +66,28 @@ def test_only_the_proxy_is_in_the_machine_s_network(project: Path) -> None:
     assert (app["read_only"], app["cap_drop"]) == (True, ["ALL"])
 
 
+def test_secrets_are_in_files_and_nowhere_else(project: Path) -> None:
+    """The app gets each of them as a file that it alone can read; no other file of the project knows one."""
+    stack = YAML(typ="safe", pure=True).load((project / "deploy/swarm.yaml").read_text(encoding="utf-8"))
+    secrets = {path.name: path.read_text(encoding="ascii") for path in (project / ".secrets").iterdir()}
+    given = {one["source"]: one["uid"] for one in stack["services"]["app"]["secrets"]}
+    assert given == dict.fromkeys(["env", *secrets], "10001")
+    assert given.keys() == stack["secrets"].keys()
+    others = [path for path in project.rglob("*") if path.is_file() and path.parent.name != ".secrets"]
+    for secret in secrets.values():
+        assert not [path for path in others if secret.encode() in path.read_bytes()]
+
+
 @pytest.mark.parametrize("answers", [("nginx", "postgresql")], indirect=True)
 def test_database_is_nobody_s_but_the_app_s(project: Path) -> None:
-    """It listens at no address but its own, and publishes nothing; the password is a secret; two never run at once."""
+    """It listens at no address but its own, and publishes nothing; its password is long; two never run at once."""
     stack = YAML(typ="safe", pure=True).load((project / "deploy/swarm.yaml").read_text(encoding="utf-8"))
     database = stack["services"]["database"]
     assert "listen_addresses=127.0.0.1" in database["command"]
     assert "ports" not in database
     assert (database["read_only"], database["cap_drop"], database["user"]) == (True, ["ALL"], "postgres")
     assert database["deploy"]["update_config"]["order"] == "stop-first"
-    password = (project / ".secrets/database_password").read_text(encoding="ascii")
-    assert len(password) == 48
-    others = (path for path in project.rglob("*") if path.is_file() and path.parent.name != ".secrets")
-    assert not [path for path in others if password.encode() in path.read_bytes()]
+    assert len((project / ".secrets/database_password").read_text(encoding="ascii")) == 48
 
 
 def test_nothing_of_other_answers_is_there(project: Path, answers: dict[str, str]) -> None:

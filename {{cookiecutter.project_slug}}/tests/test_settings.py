@@ -24,7 +24,7 @@ GOOD = {
 {%- endif %}
     "API_TOKEN": "long enough to be random",
 {%- if cookiecutter.database == "postgresql" %}
-    "DATABASE_URL": "postgresql+psycopg://notes:secret@localhost/notes",
+    "DATABASE_URL": "postgresql+psycopg://notes:xyzzy@localhost/notes",
     "DATABASE_CONNECTIONS": "20",
 {%- if cookiecutter.process_manager in ("kubernetes", "cloud") %}
     "DATABASE_POOLS": "10",
@@ -48,8 +48,11 @@ GOOD = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Read no `.env` but the test's own, and start from good values."""
+    """Read no `.env`{% if cookiecutter.process_manager in ("compose", "swarm") %} and no secrets{% endif %} but the test's own, and start from good values."""
     monkeypatch.chdir(tmp_path)
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
+    monkeypatch.setitem(settings.Settings.model_config, "secrets_dir", tmp_path)
+{%- endif %}
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
 
@@ -79,7 +82,7 @@ def test_missing_value_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     [
         ("API_TOKEN", "change-me"),
         ("DATABASE_URL", "garbage"),
-        ("DATABASE_URL", "mysql://user:secret@host/notes"),
+        ("DATABASE_URL", "mysql://user:xyzzy@host/notes"),
 {%- if cookiecutter.database == "postgresql" %}
         ("DATABASE_URL", "postgresql+psycopg://user:change-me@host/notes"),
         ("DATABASE_CONNECTIONS", "0"),
@@ -109,7 +112,7 @@ def test_wrong_value_is_named_but_not_shown(name: str, value: str, monkeypatch: 
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=rf"\A{name} is wrong .*\Z") as refused:
         settings.load()
-    assert "secret" not in str(refused.value)
+    assert "xyzzy" not in str(refused.value)
     assert "change-me" not in str(refused.value)
 
 
@@ -127,13 +130,24 @@ def test_weak_token_will_do_for_development(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv("API_TOKEN", "x")
     assert settings.load().api_token.get_secret_value() == "x"
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
+
+
+def test_token_is_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A container gets it as a file; where that is empty, it is named."""
+    monkeypatch.delenv("API_TOKEN")
+    (tmp_path / "api_token").write_text("long enough to be random too\n")
+    assert settings.load().api_token.get_secret_value() == "long enough to be random too"
+    (tmp_path / "api_token").write_text("\n")
+    with pytest.raises(SystemExit, match=r"\AAPI_TOKEN is wrong in \.secrets/api_token "):
+        settings.load()
+{%- endif %}
 {%- if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" %}
 
 
 def test_password_is_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A container gets the password of the database as a file, and the URL has none."""
     (tmp_path / "database_password").write_text("p@ss w/rd\n")
-    monkeypatch.setitem(settings.Settings.model_config, "secrets_dir", tmp_path)
     monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://notes@/notes?host=/var/run/postgresql")
     assert make_url(settings.load().database_url).password == "p@ss w/rd"  # noqa: S105
 {%- endif %}

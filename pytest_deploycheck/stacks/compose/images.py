@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pytest_deploycheck.sandbox.run import Finished
@@ -36,14 +36,14 @@ class Images:
                 self._built.add(name)
 
 
-def digest(root: Path, *, env_file: str) -> str:
-    """Return a name for what the files of a copy hold now, without the environment file."""
+def digest(root: Path, *, without: Collection[str]) -> str:
+    """Return a name for what the files of a copy hold now, without some of them."""
     found = hashlib.sha256()
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(set(folders) - LEFT_OUT)
         for file in (Path(folder, name) for name in sorted(names)):
             relative = file.relative_to(root).as_posix()
             # What a stack itself has put into its copy is no part of the release.
-            if relative != env_file and ".deploycheck." not in file.name and file.is_file():
+            if relative not in without and ".deploycheck." not in file.name and file.is_file():
                 found.update(f"{relative}\0{file.stat().st_mode}\0".encode() + file.read_bytes() + b"\0")
     return found.hexdigest()[:12]

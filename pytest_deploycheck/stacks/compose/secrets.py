@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_deploycheck.sandbox.run import ProjectCopy
+from pytest_deploycheck.sandbox.values import READABLE
 from pytest_deploycheck.stacks.compose.services import Services
-
-# The users of the containers read them; around them is the run's own folder, which nobody else can enter.
-MODE = 0o444
 
 
 def secret_files(document: Mapping[str, Any], folder: Path) -> dict[str, Path]:
@@ -38,5 +36,5 @@ def make_secrets(copy: ProjectCopy, services: Services) -> list[str]:
             text = copy.run.shared(("secret", name), lambda: secrets.token_hex(24))
             file.write_text(text, encoding="ascii")
             made.append(name)
-        file.chmod(MODE)
+        file.chmod(READABLE)
     return made

@@ -202,7 +202,7 @@ class ComposeStack(BaseStack):
 
     def _write(self, extra: Mapping[str, str]) -> str:
         """Write the second file; return the name of the image that the copy, as it is now, becomes."""
-        content = digest(self.copy.root, env_file=self.config.env_file)
+        content = digest(self.copy.root, without=self.config.unversioned_files)
         image = f"deploycheck/{self.copy.run.folder.name}:{content}"
         document = self._document(image, extra)
         new = self._file.with_suffix(f".{threading.get_ident()}")

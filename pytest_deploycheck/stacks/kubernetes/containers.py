@@ -64,7 +64,7 @@ class PodmanStack(KubernetesStack):
 
     def prepare(self, extra: Mapping[str, str] | None = None) -> None:
         """Build the image from the copy as it is now, if the run has none of this content yet, and write the pod."""
-        image = f"{self._images}:{digest(self.copy.root, env_file=self.config.env_file)}"
+        image = f"{self._images}:{digest(self.copy.root, without=self.config.unversioned_files)}"
         command = podman.words(
             "build", "--format=docker", "--network=host", f"--file={IMAGE}", f"--tag={image}", "."
         )

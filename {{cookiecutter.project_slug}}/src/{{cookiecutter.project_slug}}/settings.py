@@ -1,6 +1,6 @@
-"""The values of a deployment: from the environment, else from `.env`, all checked before anything starts."""
+"""The values of a deployment: from the environment, {% if cookiecutter.process_manager in ("compose", "swarm") %}`.env` or files of secrets{% else %}else from `.env`{% endif %}, all checked before anything starts."""
 
-{% if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" -%}
+{% if cookiecutter.process_manager in ("compose", "swarm") -%}
 from pathlib import Path
 {% endif -%}
 from typing import Annotated, Literal
@@ -14,9 +14,9 @@ from sqlalchemy.exc import ArgumentError
 from {{ cookiecutter.project_slug }} import cpus
 
 TOKEN_LENGTH = 20
-{%- if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" %}
-# In a container, a file for each secret; its name is that of a setting.
-SECRETS = Path("/run/secrets")
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
+# A file for each secret, with the name of its setting: on this machine, and in a container.
+SECRETS = [folder for folder in (Path(".secrets"), Path("/run/secrets")) if folder.is_dir()]
 {%- endif %}
 {%- if cookiecutter.process_manager not in ("kubernetes", "cloud") %}
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -28,11 +28,9 @@ def _number_of_workers(value: object) -> object:
 
 
 class Settings(BaseSettings):
-    """One field for each line of `.env`, also for those that only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose", "swarm": "the stack file", "kubernetes": "the image", "cloud": "the image"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
+    """One field for each line of `.env`{% if cookiecutter.process_manager in ("compose", "swarm") %} and each secret, also what{% else %}, also for those that{% endif %} only {{ {"supervisor": "Supervisor", "systemd": "deploy/enable", "compose": "Compose", "swarm": "Swarm", "kubernetes": "the image", "cloud": "the image"}[cookiecutter.process_manager] }} or proxy read: mistakes are told."""
 
-    model_config = {% if cookiecutter.process_manager in ("compose", "swarm") and cookiecutter.database == "postgresql" %}SettingsConfigDict(
-        env_file=".env", secrets_dir=SECRETS if SECRETS.is_dir() else None, extra="ignore", frozen=True
-    ){% else %}SettingsConfigDict(env_file=".env", extra="ignore", frozen=True){% endif %}
+    model_config = SettingsConfigDict(env_file=".env"{% if cookiecutter.process_manager in ("compose", "swarm") %}, secrets_dir=SECRETS{% endif %}, extra="ignore", frozen=True)
 
     environment: Literal["development", "production"] = "production"
     domain: str = Field(pattern=r"^[A-Za-z0-9.-]+$")
@@ -129,6 +127,9 @@ def load() -> Settings:
 
 def _line(problem: ErrorDetails) -> str:
     name = str(problem["loc"][0]).upper()
+{%- if cookiecutter.process_manager in ("compose", "swarm") %}
+    place = ".secrets/api_token" if name == "API_TOKEN" else ".env"
+{%- endif %}
     if problem["type"] == "missing":
-        return f"{name} is missing: write it into .env, or set it in the environment"
-    return f"{name} is wrong in .env or in the environment: {problem['msg'].removeprefix('Value error, ')}"
+        return f"{name} is missing: write it into {% if cookiecutter.process_manager in ("compose", "swarm") %}{place}{% else %}.env{% endif %}, or set it in the environment"
+    return f"{name} is wrong in {% if cookiecutter.process_manager in ("compose", "swarm") %}{place}{% else %}.env{% endif %} or in the environment: {problem['msg'].removeprefix('Value error, ')}"
