@@ -1,4 +1,4 @@
-"""Secrets as files: git ignores them, so a copy of the project has none of them yet."""
+"""Secrets as files: git ignores them, so a copy of the project has only those that ``secrets_dir`` names."""
 
 from __future__ import annotations
 
