@@ -84,6 +84,11 @@ def listeners(pids: Iterable[int]) -> set[tuple[str, int]]:
     return found
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is for this machine alone."""
+    return ipaddress.ip_address(host).is_loopback
+
+
 def reached_from_elsewhere(host: str, port: int) -> str | None:
     """Connect to a listener not at the loopback address that it has; return the address that took it."""
     ip = ipaddress.ip_address(host)

@@ -28,6 +28,7 @@ PATIENCE_S = 30.0
 # Of a health check that names none.
 USUAL_INTERVAL_S = 30.0
 NANOSECONDS = 1e9
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # nosec B104  (what engines say, and nobody here listens at)
 # Where podman's own interface begins: https://docs.podman.io/en/latest/_static/api.html
 PODMAN = "/v4.0.0/libpod"
 FRAME = struct.Struct(">4xL")
@@ -166,6 +167,15 @@ class Engine:
         policy = ((found["Spec"]["TaskTemplate"]).get("RestartPolicy") or {}) if found else {}
         return str(policy.get("Condition") or ("any" if found else "unknown"))
 
+    def published_by_all(self, service: str) -> set[tuple[str, int]]:
+        """Return where each machine of the swarm takes TCP connections for a service, with a task or without one."""
+        endpoint = (self._ask("GET", f"/services/{service}") or {}).get("Endpoint") or {}
+        return {
+            (EVERYWHERE, int(port["PublishedPort"]))
+            for port in endpoint.get("Ports") or ()
+            if (port["Protocol"], port["PublishMode"]) == ("tcp", "ingress")
+        }
+
     def remove_service(self, service: str) -> None:
         """Let the swarm forget a service; it then ends the tasks."""
         self._ask("DELETE", f"/services/{service}")
@@ -247,7 +257,7 @@ def _published(ports: Mapping[str, Sequence[Mapping[str, str]] | None]) -> Itera
     for inside, places in ports.items():
         for place in places or ():
             if inside.endswith("/tcp"):
-                yield place["HostIp"] or "0.0.0.0", int(place["HostPort"])  # noqa: S104  # nosec B104
+                yield place["HostIp"] or EVERYWHERE, int(place["HostPort"])
 
 
 def _health_test(said: Sequence[str]) -> tuple[str, ...]:

@@ -130,6 +130,15 @@ RECORDS = [
             ),
         ),
     ),
+    # The engine of these tests has no routing mesh, so nobody is let in; but it says that it would.
+    sabotage(
+        "swarm: a port of the routing mesh",
+        FILE,
+        f"{COMMAND}\n    networks: [nobody]",
+        f'{COMMAND}\n    networks: [nobody]\n    ports: ["18765:8000"]',
+        "TLS007",
+        answers=(("workers", "1"),),
+    ),
     sabotage(
         "swarm: three tasks where two are promised",
         FILE,

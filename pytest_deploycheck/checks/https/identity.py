@@ -128,6 +128,10 @@ def check_nothing_goes_round_the_proxy(stack: Stack, note: Note) -> None:
         taken = stranger.reached_from_elsewhere(host, port)
         note.did(f"the app listens on {host}:{port}: {'open' if taken else 'refused'} at another address")
         assert taken is None, f"the app listens on {host}:{port}, and takes connections to {taken} too"
+    public = sorted(place for place in stack.published() if not stranger.is_loopback(place[0]))
+    assert not public, (
+        f"the engine publishes the app at {public[0][0]}:{public[0][1]}, though nobody answered there"
+    )
 
 
 @check(

@@ -53,6 +53,10 @@ class Tasks(Containers):
         names = sorted({one.service for one in self.live()})
         return {name: self.engine.restart_condition(f"{self.project}_{name}") for name in names}
 
+    def published(self) -> set[tuple[str, int]]:
+        """Return host and port of each address where engine or routing mesh take connections for the app."""
+        return super().published() | self.engine.published_by_all(f"{self.project}_{self.app}")
+
     def describe(self) -> str:
         """Return the states of all containers, and why tasks never had one."""
         tasks = [
