@@ -68,10 +68,12 @@ kind: Job
 spec: {template: {spec: {template: {spec: {timeoutSeconds: 3600, containers: [{command: [deploy/previous-steps]}]}}}}}
 ---
 kind: Service
+metadata:
+  annotations: {run.googleapis.com/maxScale: "10"}
 spec:
   template:
     metadata:
-      annotations: {autoscaling.knative.dev/minScale: "2", autoscaling.knative.dev/maxScale: "10"}
+      annotations: {autoscaling.knative.dev/minScale: "2"}
     spec:
       containers:
         - env:

@@ -53,7 +53,7 @@ def test_ci_installs_what_is_missing_and_nothing_else(tmp_path: Path, *, python_
     """Debian's packages are installed where Python cannot make environments, and not touched otherwise."""
     log, folder = tmp_path / "log", tmp_path / "bin"
     wanted = ["certbot", "chromium", "docker-compose", "dockerd", "haproxy", "nginx", "openssl", "pebble"]
-    wanted += ["pg_lsclusters", "systemd-nspawn"]
+    wanted += ["pg_lsclusters", "pgbouncer", "systemd-nspawn"]
     programs_that_only_note_their_call(folder, log, ["apt-get", "git", "make", *wanted])
     (folder / "python3").write_text(f"#!/bin/sh\nexit {0 if python_is_complete else 1}\n", encoding="utf-8")
     (folder / "python3").chmod(0o755)

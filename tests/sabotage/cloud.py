@@ -211,6 +211,14 @@ READ = [
     ),
     cloud("read: more pools than the database takes", RUN, 'maxScale: "10"', 'maxScale: "100"', "REP007"),
     cloud(
+        "read: each release may have all pools",
+        RUN,
+        "        autoscaling.knative.dev/minScale",
+        '        autoscaling.knative.dev/maxScale: "10"\n        autoscaling.knative.dev/minScale',
+        "REP007",
+        more=(Change(file=RUN, old='    run.googleapis.com/maxScale: "10"\n', new='    a: "b"\n'),),
+    ),
+    cloud(
         "read: less memory than the app is told", FLY, 'memory = "512mb"\n', 'memory = "256mb"\n', "MEM001"
     ),
     cloud("read: no limit of memory", FLY, 'memory = "512mb"\n', "", "MEM001"),

@@ -132,19 +132,32 @@ def fly(file: str, text: str) -> Grants:
 
 
 def cloud_run(file: str, text: str) -> Grants:
-    """Read a Service and a Job: https://cloud.google.com/run/docs/reference/yaml/v1."""
+    """Read a Service and a Job: https://cloud.google.com/run/docs/reference/yaml/v1.
+
+    How many there are at most can be said of all releases together, or of each:
+    https://cloud.google.com/run/docs/configuring/max-instances.
+    """
     documents = [item for item in YAML(typ="safe", pure=True).load_all(text) if item]
     service = first((item for item in documents if item["kind"] == "Service"), "Service")
     job = next((item for item in documents if item["kind"] == "Job"), None)
     revision = service["spec"]["template"]
     notes = revision.get("metadata", {}).get("annotations", {})
+    of_all = service.get("metadata", {}).get("annotations", {})
     container = revision["spec"]["containers"][0]
     startup, live = container.get("startupProbe") or {}, container.get("livenessProbe") or {}
     task: Table = job["spec"]["template"]["spec"]["template"]["spec"] if job else {}
     step: Table = next(iter(task.get("containers") or ()), {})
     memory = container.get("resources", {}).get("limits", {}).get("memory")
     patience_s = int(startup.get("failureThreshold", 3)) * int(startup.get("periodSeconds", 10))
-    most = notes.get("autoscaling.knative.dev/maxScale")
+    most = [
+        int(number) * releases
+        for number, releases in (
+            (of_all.get("run.googleapis.com/maxScale"), 1),
+            # While a release is replaced, there are two of them.
+            (notes.get("autoscaling.knative.dev/maxScale"), 2),
+        )
+        if number is not None
+    ]
     return Grants(
         platform="Cloud Run",
         file=file,
@@ -156,7 +169,7 @@ def cloud_run(file: str, text: str) -> Grants:
         steps=" ".join([*step.get("command", ()), *step.get("args", ())]),
         steps_s=float(task.get("timeoutSeconds", 600)),
         fewest=int(notes.get("autoscaling.knative.dev/minScale", 0)),
-        most=int(most) if most is not None else None,
+        most=min(most, default=None),
         environment=variables((one["name"], one.get("value")) for one in container.get("env") or ()),
         one_after_the_other="httpGet" in startup,
     )
