@@ -262,7 +262,8 @@ def _last_are_good(traffic: SteadyTraffic, count: int) -> bool:
 @check(
     "RST011",
     "the health check can go red",
-    expect="healthy while it serves; unhealthy while the app is stopped, and while the database is away",
+    expect="healthy while it serves; unhealthy while the app is stopped, and while the database is away; where the "
+    "manager asks something else, unhealthy while no worker answers",
     fix="let the check ask readiness, and end with its verdict: not with that of the last command in a pipe",
     experiment=stop_and_start,
     needs=(Need.READINESS,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.probes.answer import Answer, is_good
 from pytest_deploycheck.probes.events import SHUT_DOWN
 from pytest_deploycheck.probes.in_flight import InFlight
-from pytest_deploycheck.probes.processes import Processes
+from pytest_deploycheck.probes.processes import Processes, kill
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.ports import listener
 from pytest_deploycheck.stacks.protocol import Stack
@@ -78,10 +79,23 @@ class Health:
 
 def ask_health(stack: Stack, *, expected: bool) -> Health:
     """Run the project's health check; if it has none, ask for readiness as a load balancer does."""
-    command = stack.health_check
-    if not command:
-        status = stack.entry.status(stack.config.requests.ready)
-        return Health(healthy=is_good(status), expected=expected, said=f"readiness said {status}")
+    if command := stack.health_check:
+        return _run(stack, command, expected=expected)
+    status = stack.entry.status(stack.config.requests.ready)
+    return Health(healthy=is_good(status), expected=expected, said=f"readiness said {status}")
+
+
+def ask_frozen(stack: Stack, command: str) -> Health:
+    """Run a health check while all workers are there, and none of them answers."""
+    workers = stack.processes().workers
+    kill(workers, signal.SIGSTOP)
+    try:
+        return _run(stack, command, expected=False)
+    finally:
+        kill(workers, signal.SIGCONT)
+
+
+def _run(stack: Stack, command: str, *, expected: bool) -> Health:
     done = stack.call(command, timeout_s=HEALTH_TIMEOUT_S)
     said = f"{command} ended with {done.status}: {done.tail(1) or 'no output'}"
     return Health(healthy=done.status == 0, expected=expected, said=said)
@@ -128,6 +142,8 @@ def stop_and_start(workshop: Workshop) -> Stopped:
         with stack.database.away(stack.copy):
             health["while the database was away"] = ask_health(stack, expected=False)
     health["when all was back"] = ask_health(stack, expected=True)
+    if command := stack.health_check_of_manager:
+        health["while no worker answered, as the manager asks"] = ask_frozen(stack, command)
     return Stopped(
         stack=stack,
         steps=(

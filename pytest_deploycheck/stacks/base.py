@@ -211,6 +211,11 @@ class BaseStack:
         """Return the project's own health check."""
         return self.config.health_check
 
+    @property
+    def health_check_of_manager(self) -> str | None:
+        """Return nothing: this manager asks the app for nothing."""
+        return None
+
     def log_files(self) -> list[Path]:
         """Return the one file that all print to; a manager that keeps others says so."""
         return [self.copy.log_file] if self.copy.log_file.is_file() else []

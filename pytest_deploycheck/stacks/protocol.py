@@ -157,6 +157,10 @@ class Stack(Protocol):
     def health_check(self) -> str | None:
         """The command that says by its exit status whether the app is healthy; None if there is none."""
 
+    @property
+    def health_check_of_manager(self) -> str | None:
+        """The command that asks the app what the manager asks it, where that is another one; None if it is not."""
+
     def log_files(self) -> list[Path]:
         """Return the files that the manager and all that it runs write their logs to."""
 

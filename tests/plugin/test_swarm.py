@@ -85,13 +85,21 @@ RECORDS = [
         "RST011",
         more=(Change(file="pyproject.toml", old="health_check = ", new="# health_check = "),),
     ),
-    # Where the steps are quick it makes no difference, and nobody sees it.
+    sabotage(
+        "swarm: a health check that cannot fail, beside one for monitoring",
+        FILE,
+        HEALTHCHECK,
+        'test: [CMD, "true"]',
+        "RST011",
+    ),
+    # Where the steps are quick, updates come to no harm.
     sabotage(
         "swarm: a health check that cannot fail, and steps that take long",
         FILE,
         HEALTHCHECK,
         'test: [CMD, "true"]',
         "RST009",
+        "RST011",
         more=(Change(file="deploy/previous-steps", old="exec python", new="sleep 30\nexec python"),),
         answers=(("workers", "1"),),
     ),

@@ -319,6 +319,11 @@ class ComposeStack(BaseStack):
         """Return the project's own health check, or what the engine asks the app's container."""
         return self.config.health_check or self.containers.health_check()
 
+    @property
+    def health_check_of_manager(self) -> str | None:
+        """Return what the engine asks the app's container, if the project has a health check beside that."""
+        return self.containers.health_check() if self.config.health_check else None
+
     def is_running(self) -> bool:
         """Tell whether the engine says of app and proxy that they run, and of none that it is unhealthy."""
         return self.containers.are_running()
