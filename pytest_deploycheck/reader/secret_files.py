@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pytest_deploycheck.config import ConfigError, SecretFile
 
 
-def read(root: Path, folder: str, names: Iterable[str]) -> dict[str, SecretFile]:
+def read_secrets(root: Path, folder: str, names: Iterable[str]) -> dict[str, SecretFile]:
     """Read the files of those secrets that have one, by the names of their settings.
 
     Args:
