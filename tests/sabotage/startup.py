@@ -61,8 +61,8 @@ SABOTAGES = [
     sabotage(
         "typing error in supervisor's file, server is uvicorn",
         CONF,
-        "[program:proxy]",
-        "[program:proxy",
+        "[program:proxy]\ncommand=",
+        "[program:proxy]\ncomand=",
         "BOOT002",
         server="uvicorn",
     ),
