@@ -175,7 +175,15 @@ SABOTAGES = [
         "",
         "TLS014",
         touches=("TLS013", "RES006"),
-        more=(Change(file=APPLICATION, old=OBSERVED, new=OVERLOAD + OBSERVED),),
+        more=(
+            Change(file=APPLICATION, old=OBSERVED, new=OVERLOAD + OBSERVED),
+            # It would have places of its own for them.
+            Change(
+                file="src/notes_api/overload.py",
+                old="on_its_way = has_body(scope)",
+                new="on_its_way = False",
+            ),
+        ),
     ),
     pod(
         "kubernetes: a shell stays before the server",
