@@ -69,9 +69,7 @@ def write_env() -> None:
     values = Path(".env.example").read_text(encoding="utf-8")
     values = values.replace("API_TOKEN=change-me", f"API_TOKEN={secrets.token_urlsafe(32)}")
     values = values.replace(":change-me@", f":{secrets.token_hex(16)}@")  # of the database's user
-    file = os.open(".env", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    os.write(file, values.encode())
-    os.close(file)
+    write_new(Path(".env"), values, mode=0o600)
 
 
 def write_secrets(answers: dict) -> None:
@@ -88,10 +86,15 @@ def write_secrets(answers: dict) -> None:
     folder = Path(".secrets")
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in [name for name in values if not (folder / name).exists()]:
-        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-        os.write(file, values[name].encode())
-        os.fchmod(file, 0o444)
-        os.close(file)
+        write_new(folder / name, values[name], mode=0o444)
+
+
+def write_new(path: Path, text: str, *, mode: int) -> None:
+    """Write a file that is not there yet, and that nobody else can open before it has its mode."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.write(file, text.encode())
+    os.fchmod(file, mode)
+    os.close(file)
 
 
 def remove(path: Path) -> None:

@@ -124,11 +124,12 @@ def check_nothing_goes_round_the_proxy(stack: Stack, note: Note) -> None:
         attempt = stranger.connect_as_other_user(path, below=stack.copy.root)
         note.did(f"another user at the app's socket: {attempt.said}")
         assert not attempt.connected, f"another user of this machine can connect to it: {attempt.said}"
-    for host, port in sorted(stranger.listeners(stack.processes().tree) | stack.published()):
+    published = stack.published()
+    for host, port in sorted(stranger.listeners(stack.processes().tree) | published):
         taken = stranger.reached_from_elsewhere(host, port)
         note.did(f"the app listens on {host}:{port}: {'open' if taken else 'refused'} at another address")
         assert taken is None, f"the app listens on {host}:{port}, and takes connections to {taken} too"
-    public = sorted(place for place in stack.published() if not stranger.is_loopback(place[0]))
+    public = sorted(place for place in published if not stranger.is_loopback(place[0]))
     assert not public, (
         f"the engine publishes the app at {public[0][0]}:{public[0][1]}, though nobody answered there"
     )
