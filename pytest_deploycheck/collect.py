@@ -11,6 +11,7 @@ import pytest
 
 from pytest_deploycheck import checks
 from pytest_deploycheck.check import Check, Concept, check_of
+from pytest_deploycheck.experiments import Lane, is_calm, lane_of
 from pytest_deploycheck.own_checks import OwnModule
 from pytest_deploycheck.stacks.declared import Declared
 
@@ -108,18 +109,24 @@ def add_checks(config: pytest.Config) -> None:
 
 
 def in_running_order(items: list[pytest.Item], *, checks_first: bool) -> list[pytest.Item]:
-    """Put own tests first, checks that wait for an experiment in the background late, those that need quiet last.
+    """Put own tests first, then checks that wait for no experiment, those that do, and those that need quiet.
 
+    The experiment on the stack that they share ends when the slowest client has been dropped, so it is waited for last.
+    While there is quiet, calm experiments go on: who waits for one of them comes at the end.
     With ``checks_first`` own tests come last: other processes run them.
     """
 
-    def turn(item: pytest.Item) -> int:
+    def turn(item: pytest.Item) -> float:
         record = record_of(item)
         if record is None:
-            return 3 if checks_first else -1
+            return 4 if checks_first else -1
         if NEED_QUIET.intersection(getattr(item, "fixturenames", ())):
             return 2
-        return int(record.experiment is not None)
+        if record.experiment is None:
+            return 0
+        if is_calm(record.experiment):
+            return 3
+        return 1.5 if lane_of(record.experiment) is Lane.GENTLE else 1
 
     return sorted(items, key=turn)
 

@@ -39,14 +39,14 @@ def stack(workshop: Workshop) -> Stack:
 @pytest.fixture
 def quiet_stack(workshop: Workshop) -> Stack:
     """The shared stack once no experiment runs in the background any more: for checks that measure times."""
-    workshop.wait_for_experiments()
+    workshop.wait_for_quiet()
     return workshop.gentle.steady()
 
 
 @pytest.fixture(scope="session")
 def saturation(workshop: Workshop) -> Load:
     """The shared stack under as many requests as it can answer, once no experiment runs any more."""
-    workshop.wait_for_experiments()
+    workshop.wait_for_quiet()
     stack = workshop.gentle.steady()
     return saturate(stack, stack.config.requests.read)
 
@@ -60,7 +60,7 @@ def overload(workshop: Workshop) -> list[UnderLoad]:
     slow = workshop.config.requests.heavy
     if slow is None:
         raise NotApplicable("no slow request is declared: [tool.deploycheck.requests] heavy")
-    workshop.wait_for_experiments()
+    workshop.wait_for_quiet()
     stack = workshop.gentle.steady()
     return overload_attempts(stack, slow)
 

@@ -12,7 +12,7 @@ from pytest_deploycheck import platforms
 from pytest_deploycheck.check import Check
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.databases import find
-from pytest_deploycheck.experiments import Lane, lane_of, turn
+from pytest_deploycheck.experiments import Experiment, Lane, is_calm, lane_of, with_used
 from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.outcome import Blocked, NotVerified
 from pytest_deploycheck.probes.answer import is_good
@@ -24,7 +24,8 @@ from pytest_deploycheck.stacks.protocol import Stack, StackError
 from pytest_deploycheck.stacks.selection import folder_for_runs, has_containers, has_units, stack_for
 from pytest_deploycheck.start import Start, start_and_watch
 
-Experiment = Callable[["Workshop"], Any]
+# For so long a lane leaves the CPU to another one, in seconds.
+WAY_DEADLINE_S = 60.0
 
 
 class SteadyStack:
@@ -37,6 +38,7 @@ class SteadyStack:
         """``ask_manager``: steady only when the manager says that all runs, which can take it some seconds."""
         self._make = make
         self._ask_manager = ask_manager
+        self._first_start: Start | StackError | None = None
         self._usual_workers: int | None = None
         self.current: Stack | None = None
         self.was_started = threading.Event()
@@ -44,9 +46,13 @@ class SteadyStack:
 
     @property
     def first_start(self) -> Start | StackError:
-        """What was seen at its first start, on an empty database; an error if its files cannot be run at all."""
+        """What was seen at its first start, on an empty database; an error if its files cannot be run at all.
+
+        No ``cached_property``: before Python 3.12 one of them blocks those of all other stacks too.
+        """
         with self._lock:
             try:
+                self._first_start = self._first_start or self._start()
                 return self._first_start
             finally:
                 self.was_started.set()
@@ -54,11 +60,9 @@ class SteadyStack:
     @property
     def start_so_far(self) -> Start | None:
         """What is known of the first start, for who must neither wait for it nor begin it."""
-        seen = self.__dict__.get("_first_start")
-        return seen if isinstance(seen, Start) else None
+        return self._first_start if isinstance(self._first_start, Start) else None
 
-    @cached_property
-    def _first_start(self) -> Start | StackError:
+    def _start(self) -> Start | StackError:
         try:
             self.current = self._make()
             return start_and_watch(self.current)
@@ -75,7 +79,7 @@ class SteadyStack:
             return
         with self._lock:
             self.end()
-            self.__dict__["_first_start"] = start
+            self._first_start = start
             self.current = start.stack
 
     def end(self) -> None:
@@ -85,40 +89,43 @@ class SteadyStack:
                 end(self.current)
                 self.current = None
 
-    def steady(self) -> Stack:
+    def steady(self, *, ask_manager: bool | None = None) -> Stack:
         """Return the stack, running with all workers; start a new one if it does not come back by itself.
+
+        Args:
+            ask_manager: whether it must be steady for the manager too; by default as for all who share it.
 
         Raises:
             Blocked: it does not start.
         """
         with self._lock:
-            return self._steady()
+            return self._steady(ask_manager=self._ask_manager if ask_manager is None else ask_manager)
 
-    def _steady(self) -> Stack:
+    def _steady(self, *, ask_manager: bool) -> Stack:
         if isinstance(self.first_start, StackError):
             raise Blocked(f"the stack cannot be run (see BOOT002): {self.first_start}")
         self.first_start.must_serve()
         if self._usual_workers is None:
-            self._settle(self.first_start.stack)
-        elif self.current is None or not self._comes_back():
-            self._replace()
+            self._settle(self.first_start.stack, ask_manager=ask_manager)
+        elif self.current is None or not self._comes_back(ask_manager=ask_manager):
+            self._replace(ask_manager=ask_manager)
         assert self.current is not None
         return self.current
 
-    def _settle(self, stack: Stack) -> None:
+    def _settle(self, stack: Stack, *, ask_manager: bool) -> None:
         """Wait for all workers after the first start; where fewer come than promised (REP001), those are usual."""
         self._usual_workers = stack.config.workers
-        if not self._comes_back():
+        if not self._comes_back(ask_manager=ask_manager):
             self._usual_workers = min(stack.config.workers, len(stack.processes().workers))
 
-    def _replace(self) -> None:
+    def _replace(self, *, ask_manager: bool) -> None:
         self.end()
         stack = self._make()
         start = start_and_watch(stack)
         if not start.served:
             raise Blocked(f"the stack does not start again: {start.describe()}")
         self.current = stack
-        self._comes_back()
+        self._comes_back(ask_manager=ask_manager)
 
     @property
     def patience_s(self) -> float:
@@ -126,9 +133,9 @@ class SteadyStack:
         assert isinstance(self.first_start, Start)
         return self.first_start.patience_s
 
-    def _comes_back(self) -> bool:
+    def _comes_back(self, *, ask_manager: bool) -> bool:
         def settled() -> bool:
-            return self._is_steady() or self._is_final()
+            return self._is_steady(ask_manager=ask_manager) or self._is_final()
 
         return wait_for(settled, bool, deadline_s=self.patience_s, every_s=0.1) and not self._is_final()
 
@@ -137,11 +144,11 @@ class SteadyStack:
         stack = self.current
         return stack is not None and stack.has_given_up() and not stack.processes().manager
 
-    def _is_steady(self) -> bool:
+    def _is_steady(self, *, ask_manager: bool) -> bool:
         stack = self.current
         assert stack is not None
         return (
-            (not self._ask_manager or stack.is_running())
+            (not ask_manager or stack.is_running())
             and len(stack.processes().workers) >= (self._usual_workers or 0)
             and is_good(stack.entry.status(stack.config.requests.ready, timeout_s=2))
         )
@@ -242,15 +249,20 @@ class Workshop:
     def begin(self, checks: list[Check]) -> None:
         """Begin the experiments of the selected checks, so that they are done when the checks ask."""
         _ = self.run
-        experiments = sorted((check.experiment for check in checks if check.experiment), key=turn)
-        lanes = {lane_of(experiment) for experiment in experiments}
-        shared = {Lane.KILLS: self.for_kills, Lane.STOPS: self.for_stops}
-        # These two lanes have the most to do: OWN begins when their stacks are up, and leaves them the CPU until then.
-        first = [stack for lane, stack in shared.items() if lane in lanes]
-        if Lane.OWN in lanes and not self.config.cluster:
-            self.lanes[Lane.OWN].submit("give_way", lambda: [stack.was_started.wait() for stack in first])
+        experiments = with_used(check.experiment for check in checks if check.experiment)
+        if Lane.OWN in map(lane_of, experiments) and not self.config.cluster:
+            kills = [experiment for experiment in experiments if lane_of(experiment) is Lane.KILLS]
+            self.lanes[Lane.OWN].submit("give_way", lambda: self._let_start(self.for_kills, kills))
         for experiment in experiments:
             self._submit(experiment)
+
+    def _let_start(self, stack: SteadyStack, users: list[Experiment]) -> None:
+        """Leave the CPU to a stack that has more to do, until it is up, or nobody needs it any more."""
+
+        def is_over() -> bool:
+            return all(user in self._experiments and self._experiments[user].done() for user in users)
+
+        wait_for(lambda: stack.was_started.is_set() or is_over(), bool, deadline_s=WAY_DEADLINE_S)
 
     def result_of(self, experiment: Experiment) -> Any:
         """Return what an experiment has found; wait for it, or run it, if need be."""
@@ -259,10 +271,11 @@ class Workshop:
             self.gentle.steady()
         return future.result()
 
-    def wait_for_experiments(self) -> None:
-        """Wait until no experiment runs in the background."""
-        for future in self._experiments.values():
-            future.exception()
+    def wait_for_quiet(self) -> None:
+        """Wait until no experiment runs in the background, except for calm ones."""
+        for experiment, future in list(self._experiments.items()):
+            if not is_calm(experiment):
+                future.exception()
 
     def _submit(self, experiment: Experiment) -> Future[Any]:
         if experiment not in self._experiments:

@@ -132,7 +132,7 @@ def check_error_costs_one_request(stack: Stack, note: Note) -> None:
 @check(
     "RST006",
     "a crash loop is bounded",
-    expect=f"a pause of {LONG_PAUSE_S:.0f} s before long, or a manager that says that it has given up",
+    expect=f"a pause of about {LONG_PAUSE_S:.0f} s before long, or a manager that says that it has given up",
     fix="let the pauses between the attempts grow, or end the attempts, so that the state is seen and the CPU is free",
     experiment=bring_broken_release,
     needs=(Need.LOOP,),

@@ -6,10 +6,11 @@ An experiment is a function of a ``Workshop``; it acts, watches, and returns a f
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[..., object])
+Experiment = Callable[..., Any]
+F = TypeVar("F", bound=Experiment)
 
 
 class Lane(enum.Enum):
@@ -25,26 +26,51 @@ class Lane(enum.Enum):
     ALONE = "without any stack, for others that wait for it"
 
 
-def lane(where: Lane, *, brings_stack: bool = False, ends_stack: bool = False) -> Callable[[F], F]:
+def lane(
+    where: Lane,
+    *,
+    brings_stack: bool = False,
+    ends_stack: bool = False,
+    is_calm: bool = False,
+    uses: tuple[Experiment, ...] = (),
+) -> Callable[[F], F]:
     """Say where an experiment runs.
 
-    One that ``brings_stack`` starts the one that others of its lane use, and comes first there; one that ``ends_stack``
-    leaves none, and comes last.
+    Args:
+        where: the lane.
+        brings_stack: it starts the stack that others of its lane use, and comes first there.
+        ends_stack: it leaves none, and comes last.
+        is_calm: it hardly uses the CPU, comes last too, and disturbs nobody who needs quiet.
+        uses: other experiments, whose results it asks for.
     """
 
     def mark(function: F) -> F:
-        function.lane, function.turn = where, ends_stack - brings_stack  # type: ignore[attr-defined]
+        function.lane, function.is_calm, function.uses = where, is_calm, uses  # type: ignore[attr-defined]
+        function.turn = (ends_stack or is_calm) - brings_stack  # type: ignore[attr-defined]
         return function
 
     return mark
 
 
-def turn(experiment: Callable[..., object]) -> tuple[int, int]:
+def with_used(experiments: Iterable[Experiment]) -> list[Experiment]:
+    """Return experiments and those that they use, each once, in the order in which lanes take them."""
+    found: dict[Experiment, None] = {}
+    for experiment in experiments:
+        found |= dict.fromkeys([*with_used(getattr(experiment, "uses", ())), experiment])
+    return sorted(found, key=_turn)
+
+
+def _turn(experiment: Experiment) -> tuple[int, int]:
     """Return the key by which experiments are sorted: lane by lane, for where one thread has them all."""
     return list(Lane).index(lane_of(experiment)), getattr(experiment, "turn", 0)
 
 
-def lane_of(experiment: Callable[..., object]) -> Lane:
+def is_calm(experiment: Experiment) -> bool:
+    """Tell whether checks that need quiet need not wait for an experiment."""
+    return getattr(experiment, "is_calm", False)
+
+
+def lane_of(experiment: Experiment) -> Lane:
     """Return where an experiment runs."""
     found: Lane = getattr(experiment, "lane", Lane.OWN)
     return found

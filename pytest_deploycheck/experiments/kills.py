@@ -19,6 +19,8 @@ from pytest_deploycheck.workshop import SteadyStack, Workshop
 
 # Where there is no manager, only orphans are waited for: they may notice that their parent is gone.
 ORPHANS_S = 5.0
+# So many send requests; fewer where all of the app ends, and nobody can be served.
+CLIENTS, FEW = 4, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +91,12 @@ def kill_server(workshop: Workshop) -> Killed:
     return _end(workshop.for_kills, lambda before: before.servers, kill, "SIGKILL to the server")
 
 
-@lane(Lane.RESCALED)
+@lane(Lane.KILLS)
 def exit_cleanly(workshop: Workshop) -> Killed:
     """Let one process that the manager has started for the app exit with status 0."""
     act = "exit of the server with status 0"
     end = partial(kill, number=EXIT_SIGNAL)
-    return _end(workshop.rescaled, lambda before: frozenset({min(before.servers)}), end, act)
+    return _end(workshop.for_kills, lambda before: frozenset({min(before.servers)}), end, act)
 
 
 def _end(
@@ -108,8 +110,11 @@ def _end(
     Whole means all at once: the victims are gone, as many workers as before serve, none of the processes that must
     go is left, and the manager says that all runs.
     """
-    stack = shared.steady()
+    stack = shared.steady(ask_manager=False)
     before = stack.processes()
+    if choose(before) & before.servers:  # for the manager, one that ends at once has not started
+        stack = shared.steady(ask_manager=True)
+        before = stack.processes()
     victims = choose(before)
     must_go = before.tree if victims == before.servers else frozenset[int]()
 
@@ -131,7 +136,9 @@ def _end(
 
     is_final = not before.manager and victims == before.servers
     patience_s = ORPHANS_S if is_final else shared.patience_s
-    with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
+    with SteadyTraffic(
+        stack.entry, stack.config.requests.read, clients=FEW if must_go else CLIENTS
+    ) as traffic:
         traffic.wait_for_good(10)
         log = NewLines(stack.log_files)
         step, at = f"{act}: {describe(victims)}", time.monotonic()

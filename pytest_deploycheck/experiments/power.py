@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 import httpx2
 
-from pytest_deploycheck.charts import RequestChart
+from pytest_deploycheck.charts import RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.need import Need
-from pytest_deploycheck.outcome import NotVerified
-from pytest_deploycheck.probes.answer import is_good
+from pytest_deploycheck.outcome import Blocked, NotVerified
+from pytest_deploycheck.probes.answer import Answer, is_good
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
@@ -22,7 +23,8 @@ from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch
 from pytest_deploycheck.workshop import Workshop, end
 
-CALM_S = 4.0
+# All has been well for so long: it serves again, and it goes on.
+SETTLED_S, CALM_S = 1.0, 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,41 +32,55 @@ class Hangup:
     """The terminal in which a stack was started has been closed.
 
     Attributes:
+        stack: the stack it happened to.
         steps: what was done.
+        at: ``time.monotonic()`` when it was closed.
+        asked: what was asked from then on.
         serves: whether it served in the end, for some time without a failure.
         running: whether the manager said then that all runs.
         gap_s: seconds from the first to the last failed request.
         state: what the manager said.
     """
 
+    stack: Stack
     steps: tuple[str, ...]
+    at: float
+    asked: tuple[Answer, ...]
     serves: bool
     running: bool
     gap_s: float
     state: str
 
+    @property
+    def charts(self) -> list[RequestChart]:
+        """What was asked from then on."""
+        answers = {f"GET {self.stack.config.requests.ready}": self.asked}
+        return [
+            around("requests after the terminal was closed", answers, [(self.at, "the terminal is closed")])
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PowerCut:
-    """All processes of a stack were killed at once, and it was started again over what they left, in a terminal.
+    """All processes of a stack were killed at once, and it was started again over what they left.
 
     Attributes:
         stack: the stack it happened to.
         steps: what was done.
         left: files that were there when it was started again, except those of the project.
+        terminal: where it was started again; None if this machine has none, or nobody starts it by hand.
         start: what was seen then.
         written: what had been written before, as a path; None if no request that writes is declared, or it failed.
         kept: how that was answered in the end.
-        hangup: what was seen when its terminal was closed; None if it did not serve, or this machine has no terminals.
     """
 
     stack: Stack
     steps: tuple[str, ...]
     left: tuple[str, ...]
+    terminal: Terminal | None
     start: Start
     written: str | None
     kept: int | str | None
-    hangup: Hangup | None
 
     @property
     def charts(self) -> list[RequestChart]:
@@ -74,7 +90,7 @@ class PowerCut:
 
 @lane(Lane.STOPS)
 def cut_power(workshop: Workshop) -> PowerCut:
-    """SIGKILL everything, manager and proxy too; run the start command again, in a terminal; close the terminal."""
+    """SIGKILL everything, manager and proxy too; run the start command again, in a terminal."""
     stack = workshop.for_stops.steady()
     written = _write(stack)
     count = len(stack.copy.pids())
@@ -88,17 +104,16 @@ def cut_power(workshop: Workshop) -> PowerCut:
         terminal = None if away else Terminal(stack.copy.log_file)
     start = start_and_watch(stack, terminal=terminal)
     kept = stack.entry.status(written) if written and start.served else None
-    hangup = _close(start, terminal) if terminal and start.served else None
-    if not start.served or (hangup and not (hangup.serves and hangup.running)):
+    if not start.served:
         workshop.for_stops.end()
     return PowerCut(
         stack=stack,
         steps=(f"SIGKILL to all {count} processes at once, the manager's too", "the start command again"),
         left=left,
+        terminal=terminal,
         start=start,
         written=written,
         kept=kept,
-        hangup=hangup,
     )
 
 
@@ -115,30 +130,70 @@ def _write(stack: Stack) -> str | None:
     return None
 
 
-def _close(start: Start, terminal: Terminal) -> Hangup:
-    """Close the terminal, and ask until all has been well for some time."""
-    stack = start.stack
-    terminal.close()
-    at = calm_since = time.monotonic()
-    first_bad: float | None = None
-    serves = running = False
-    # A manager that takes SIGHUP for a restart stops all first, for which it has its time.
-    deadline = at + stack.stop_grace_s + start.patience_s + CALM_S
-    while not (serves and running) and time.monotonic() < deadline:
-        asked = time.monotonic()
-        if not is_good(stack.entry.status(stack.config.requests.ready, timeout_s=2)):
-            first_bad = asked if first_bad is None else first_bad
-            calm_since = time.monotonic()
-        serves = time.monotonic() > calm_since + CALM_S
-        running = stack.is_running()
-        if not stack.copy.pids():
-            break
-        time.sleep(0.2)
+@dataclass(frozen=True, kw_only=True)
+class _Watch:
+    """Requests to a stack from the moment when the terminal was closed in which it was started."""
+
+    start: Start
+    at: float
+    asked: list[Answer] = field(default_factory=list)
+
+    @property
+    def bad(self) -> list[Answer]:
+        """Those that were not answered with 2xx."""
+        return [answer for answer in self.asked if not answer.ok]
+
+    @property
+    def good_s(self) -> float:
+        """For how long all have been answered with 2xx, in seconds."""
+        return time.monotonic() - max((answer.end for answer in self.bad), default=self.at)
+
+    def ask(self, until: Callable[[], bool]) -> None:
+        """Ask again and again, until all is well, nothing is left, or the time is over."""
+        stack = self.start.stack
+        # A manager that takes SIGHUP for a restart stops all first, for which it has its time.
+        deadline = self.at + stack.stop_grace_s + self.start.patience_s + CALM_S
+        while time.monotonic() < deadline and stack.copy.pids() and not until():
+            self.asked.append(stack.entry.ask(stack.config.requests.ready, timeout_s=2))
+            time.sleep(0.2)
+
+
+@lane(Lane.STOPS, uses=(cut_power,))
+def close_terminal(workshop: Workshop) -> _Watch:
+    """Close the terminal in which the stack was started, and ask until it serves, or serves again.
+
+    Raises:
+        Blocked: it did not serve before.
+        NotVerified: this machine has no terminals.
+    """
+    cut: PowerCut = workshop.result_of(cut_power)
+    if not cut.start.served:
+        raise Blocked(f"the start in a terminal did not serve (see BOOT004): {cut.start.describe()}")
+    if cut.terminal is None:
+        raise NotVerified("no pseudo-terminal can be opened here: mount /dev/pts")
+    watch = _Watch(start=cut.start, at=time.monotonic())
+    cut.terminal.close()
+    watch.ask(lambda: watch.good_s > SETTLED_S)
+    return watch
+
+
+@lane(Lane.STOPS, is_calm=True, uses=(close_terminal,))
+def watch_without_terminal(workshop: Workshop) -> Hangup:
+    """Ask until all has been well for some time since the terminal was closed, and the manager says so."""
+    watch: _Watch = workshop.result_of(close_terminal)
+    stack = watch.start.stack
+    watch.ask(lambda: watch.good_s > CALM_S and stack.is_running())
+    serves, running = watch.good_s > CALM_S, stack.is_running()
+    if not (serves and running):
+        workshop.for_stops.end()
     return Hangup(
+        stack=stack,
         steps=("the start command in a terminal", "the terminal is closed"),
+        at=watch.at,
+        asked=tuple(watch.asked),
         serves=serves,
         running=running,
-        gap_s=0.0 if first_bad is None else calm_since - first_bad,
+        gap_s=watch.bad[-1].end - watch.bad[0].start if watch.bad else 0.0,
         state=stack.state(),
     )
 

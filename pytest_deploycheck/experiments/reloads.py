@@ -19,9 +19,10 @@ from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.workshop import Workshop
 
 NEW_RELEASE = 2
-# A crash loop is bounded once nothing is tried for so long. On a busy machine a crash may last so long that the
-# manager takes it for a run now and then, so it gets several tries; but not more than so many crashes of each worker.
-LONG_PAUSE_S = 2.0
+# A crash loop is bounded once nothing is tried for so long: for two seconds, seen by looks that are 0.2 s apart. On a
+# busy machine a crash may last so long that the manager takes it for a run now and then, so it gets several tries; but
+# not more than so many crashes of each worker.
+LONG_PAUSE_S = 1.8
 LOOP_DEADLINE_S = 40.0
 MOST_CRASHES = 20
 

@@ -19,7 +19,7 @@ from pytest_deploycheck.workshop import Workshop, end
 
 WORKERS_DEADLINE_S = 10.0
 LONG_REVISION = "deploycheck_long"
-LONGER_S = 3.0
+LONGER_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Rescaled:
     answers: Counter[int]
 
 
-@lane(Lane.RESCALED, brings_stack=True)
+@lane(Lane.RESCALED, brings_stack=True, uses=(walk_migrations,))
 def one_more_worker(workshop: Workshop) -> Rescaled:
     """Start a release with one worker more than each replica of the project has, and with a long migration.
 

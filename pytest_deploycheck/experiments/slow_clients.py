@@ -75,7 +75,25 @@ class Slowed:
         return [around(title, {f"GET {self.stack.config.requests.live}": self.others.answers}, [])]
 
 
-@lane(Lane.GENTLE)
+@lane(Lane.ISSUE)
+def send_bodies(workshop: Workshop) -> AmongBodies:
+    """Begin to send hundreds of bodies, and send ordinary requests before any of them is complete."""
+    stack = workshop.for_leaks.steady()
+    others: list[Answer] = []
+    body = next(way for way in _ways(stack) if way.name == "body")
+    with SlowCrowd({body: BODIES}) as crowd:
+        for _ in range(VISITS_AMONG_BODIES):
+            _visit(stack, stack.config.requests.read, others)
+        for client in crowd.clients:
+            client.read()
+    return AmongBodies(
+        begun=len(crowd.clients),
+        let_in=sum(not client.answered and client.ended is None for client in crowd.clients),
+        others=TimeLine(tuple(others)),
+    )
+
+
+@lane(Lane.GENTLE, uses=(send_bodies,))
 def send_slowly(workshop: Workshop) -> Slowed:
     """Hold as many connections as the server lets be held, a byte a second, and send ordinary requests meanwhile."""
     stack = workshop.gentle.steady()
@@ -108,24 +126,6 @@ def send_slowly(workshop: Workshop) -> Slowed:
         },
         others=TimeLine(tuple(sorted(others, key=lambda answer: answer.start))),
         among_bodies=among_bodies,
-    )
-
-
-@lane(Lane.KILLS)
-def send_bodies(workshop: Workshop) -> AmongBodies:
-    """Begin to send hundreds of bodies, and send ordinary requests before any of them is complete."""
-    stack = workshop.for_kills.steady()
-    others: list[Answer] = []
-    body = next(way for way in _ways(stack) if way.name == "body")
-    with SlowCrowd({body: BODIES}) as crowd:
-        for _ in range(VISITS_AMONG_BODIES):
-            _visit(stack, stack.config.requests.read, others)
-        for client in crowd.clients:
-            client.read()
-    return AmongBodies(
-        begun=len(crowd.clients),
-        let_in=sum(not client.answered and client.ended is None for client in crowd.clients),
-        others=TimeLine(tuple(others)),
     )
 
 

@@ -21,7 +21,7 @@ from pytest_deploycheck.stacks.protocol import Stack
 LINES_PER_WORKER = (6, 8, 8)
 # Where the way to the app takes most of the time, so many more are needed to keep it busy.
 MORE_LINES_PER_WORKER = (16, 32, 64)
-SATURATION_S = 1.0
+SATURATION_S = 0.5
 LINE_TIMEOUT_S = 30.0
 BUSY_SHARE = 0.4
 CLIENT_LIMIT = 0.8

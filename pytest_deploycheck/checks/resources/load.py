@@ -11,7 +11,7 @@ from pytest_deploycheck.probes.saturation import Load, load
 from pytest_deploycheck.stacks.protocol import Stack
 
 TARGET = 0.7
-TARGET_S = 1.0
+TARGET_S = 0.5
 # What FastAPI's documentation suggests to aim at.
 BAND = (0.5, 0.9)
 LATE_S = 10.0

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from {{ cookiecutter.project_slug }}.database import Session
 from {{ cookiecutter.project_slug }}.models import Note
 
-SEAL_ITERATIONS = 400_000
+SEAL_ITERATIONS = 250_000
 
 
 async def _authorized(
