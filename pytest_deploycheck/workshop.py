@@ -1,8 +1,7 @@
-"""Makes stacks, keeps two of them steady for all checks that share them, and runs experiments in the background."""
+"""Makes stacks, and runs experiments in the background."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import cached_property
@@ -15,148 +14,17 @@ from pytest_deploycheck.databases import find
 from pytest_deploycheck.experiments import Experiment, Lane, is_calm, lane_of, with_used
 from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.outcome import Blocked, NotVerified
-from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.ports import PortTaken
 from pytest_deploycheck.sandbox.run import Finished, ProjectCopy, Run
 from pytest_deploycheck.stacks.protocol import Stack, StackError
 from pytest_deploycheck.stacks.selection import folder_for_runs, has_containers, has_units, stack_for
-from pytest_deploycheck.start import Start, start_and_watch
+from pytest_deploycheck.start import Start
+from pytest_deploycheck.steady import SteadyStack
 
 # For so long a lane leaves the CPU to another one, in seconds.
 WAY_DEADLINE_S = 60.0
-
-
-class SteadyStack:
-    """A stack that is found in its steady state by each who asks for it, whatever the one before did to it.
-
-    Checks and an experiment may ask at the same time: one of them waits for the other.
-    """
-
-    def __init__(self, make: Callable[[], Stack], *, ask_manager: bool) -> None:
-        """``ask_manager``: steady only when the manager says that all runs, which can take it some seconds."""
-        self._make = make
-        self._ask_manager = ask_manager
-        self._first_start: Start | StackError | None = None
-        self._usual_workers: int | None = None
-        self.current: Stack | None = None
-        self.was_started = threading.Event()
-        self._lock = threading.RLock()
-
-    @property
-    def first_start(self) -> Start | StackError:
-        """What was seen at its first start, on an empty database; an error if its files cannot be run at all.
-
-        No ``cached_property``: before Python 3.12 one of them blocks those of all other stacks too.
-        """
-        with self._lock:
-            try:
-                self._first_start = self._first_start or self._start()
-                return self._first_start
-            finally:
-                self.was_started.set()
-
-    @property
-    def start_so_far(self) -> Start | None:
-        """What is known of the first start, for who must neither wait for it nor begin it."""
-        return self._first_start if isinstance(self._first_start, Start) else None
-
-    def _start(self) -> Start | StackError:
-        try:
-            self.current = self._make()
-            return start_and_watch(self.current)
-        except StackError as error:
-            return error
-
-    def adopt(self, start: Start) -> None:
-        """Take over a stack that an experiment has started and needs no more; its start is then the first one.
-
-        One that does not serve is ended, and who asks gets a new one.
-        """
-        if not start.served:
-            end(start.stack)
-            return
-        with self._lock:
-            self.end()
-            self._first_start = start
-            self.current = start.stack
-
-    def end(self) -> None:
-        """End the stack; who asks after that gets a new one."""
-        with self._lock:
-            if self.current is not None:
-                end(self.current)
-                self.current = None
-
-    def steady(self, *, ask_manager: bool | None = None) -> Stack:
-        """Return the stack, running with all workers; start a new one if it does not come back by itself.
-
-        Args:
-            ask_manager: whether it must be steady for the manager too; by default as for all who share it.
-
-        Raises:
-            Blocked: it does not start.
-        """
-        with self._lock:
-            return self._steady(ask_manager=self._ask_manager if ask_manager is None else ask_manager)
-
-    def _steady(self, *, ask_manager: bool) -> Stack:
-        if isinstance(self.first_start, StackError):
-            raise Blocked(f"the stack cannot be run (see BOOT002): {self.first_start}")
-        self.first_start.must_serve()
-        if self._usual_workers is None:
-            self._settle(self.first_start.stack, ask_manager=ask_manager)
-        elif self.current is None or not self._comes_back(ask_manager=ask_manager):
-            self._replace(ask_manager=ask_manager)
-        assert self.current is not None
-        return self.current
-
-    def _settle(self, stack: Stack, *, ask_manager: bool) -> None:
-        """Wait for all workers after the first start; where fewer come than promised (REP001), those are usual."""
-        self._usual_workers = stack.config.workers
-        if not self._comes_back(ask_manager=ask_manager):
-            self._usual_workers = min(stack.config.workers, len(stack.processes().workers))
-
-    def _replace(self, *, ask_manager: bool) -> None:
-        self.end()
-        stack = self._make()
-        start = start_and_watch(stack)
-        if not start.served:
-            raise Blocked(f"the stack does not start again: {start.describe()}")
-        self.current = stack
-        self._comes_back(ask_manager=ask_manager)
-
-    @property
-    def patience_s(self) -> float:
-        """How long to wait for this stack to recover from a blow, in seconds."""
-        assert isinstance(self.first_start, Start)
-        return self.first_start.patience_s
-
-    def _comes_back(self, *, ask_manager: bool) -> bool:
-        def settled() -> bool:
-            return self._is_steady(ask_manager=ask_manager) or self._is_final()
-
-        return wait_for(settled, bool, deadline_s=self.patience_s, every_s=0.1) and not self._is_final()
-
-    def _is_final(self) -> bool:
-        """Tell whether it has ended, and there is no manager that could start it again."""
-        stack = self.current
-        return stack is not None and stack.has_given_up() and not stack.processes().manager
-
-    def _is_steady(self, *, ask_manager: bool) -> bool:
-        stack = self.current
-        assert stack is not None
-        return (
-            (not ask_manager or stack.is_running())
-            and len(stack.processes().workers) >= (self._usual_workers or 0)
-            and is_good(stack.entry.status(stack.config.requests.ready, timeout_s=2))
-        )
-
-
-def end(stack: Stack) -> None:
-    """SIGKILL all processes of one stack."""
-    stack.end()
 
 
 class Workshop:
@@ -178,9 +46,8 @@ class Workshop:
         self.for_leaks = SteadyStack(self.stack, ask_manager=False)
         self.rescaled = SteadyStack(self.stack, ask_manager=True)
         self.lanes = {lane: LaneThread(lane.name) for lane in Lane}
-        if (
-            config.cluster
-        ):  # one stack at a time beside the gentle one: other people's pods are on the nodes too
+        if config.cluster:
+            # One stack at a time beside the gentle one: other people's pods are on the nodes too.
             self.lanes = {**dict.fromkeys(Lane, LaneThread("cluster")), Lane.ALONE: self.lanes[Lane.ALONE]}
         self._experiments: dict[Experiment, Future[Any]] = {}
 

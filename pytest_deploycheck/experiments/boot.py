@@ -12,7 +12,7 @@ from pytest_deploycheck.sandbox.run import Finished, ProjectCopy
 from pytest_deploycheck.sandbox.tools import require
 from pytest_deploycheck.stacks.selection import has_containers
 from pytest_deploycheck.start import Start, start_and_watch
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def _start(workshop: Workshop, copy: ProjectCopy, unit: Unit) -> tuple[Finished 
     try:
         return None, start_and_watch(stack, unit.environment, folder=unit.folder, command=commands[-1])
     finally:
-        end(stack)
+        stack.end()
 
 
 def _complaints(copy: ProjectCopy, unit: Unit) -> str:

@@ -18,7 +18,7 @@ from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.sandbox.acme_server import AcmeServer, acme_at, require_acme_server
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 ISSUE_DEADLINE_S = 20.0
 
@@ -94,7 +94,7 @@ def issue_and_renew(workshop: Workshop) -> Issued:
     renewed_s, traffic = _watch_renewal(stack, wait, first) if first else (None, None)
     log = f"{stack.log_tail(of_all_programs=True)}\n{server.log()[-400:]}"
     if renewed_s is None:
-        end(stack)
+        stack.end()
     else:
         workshop.for_leaks.adopt(start)
     return Issued(

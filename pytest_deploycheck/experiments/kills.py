@@ -15,7 +15,8 @@ from pytest_deploycheck.probes.processes import Processes, alive, describe, kill
 from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.stacks.protocol import Stack
-from pytest_deploycheck.workshop import SteadyStack, Workshop
+from pytest_deploycheck.steady import SteadyStack
+from pytest_deploycheck.workshop import Workshop
 
 # Where there is no manager, only orphans are waited for: they may notice that their parent is gone.
 ORPHANS_S = 5.0

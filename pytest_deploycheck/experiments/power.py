@@ -6,12 +6,12 @@ import contextlib
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urljoin
 
 import httpx2
 
-from pytest_deploycheck.charts import RequestChart, around
+from pytest_deploycheck.charts import NOT_UP, RequestChart, around
 from pytest_deploycheck.experiments import Lane, lane
 from pytest_deploycheck.need import Need
 from pytest_deploycheck.outcome import Blocked, NotVerified
@@ -21,7 +21,7 @@ from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 # All has been well for so long: it serves again, and it goes on.
 SETTLED_S, CALM_S = 1.0, 3.0
@@ -35,7 +35,7 @@ class Hangup:
         stack: the stack it happened to.
         steps: what was done.
         at: ``time.monotonic()`` when it was closed.
-        asked: what was asked from then on.
+        asked: what was asked, once before and from then on.
         serves: whether it served in the end, for some time without a failure.
         running: whether the manager said then that all runs.
         gap_s: seconds from the first to the last failed request.
@@ -53,11 +53,9 @@ class Hangup:
 
     @property
     def charts(self) -> list[RequestChart]:
-        """What was asked from then on."""
-        answers = {f"GET {self.stack.config.requests.ready}": self.asked}
-        return [
-            around("requests after the terminal was closed", answers, [(self.at, "the terminal is closed")])
-        ]
+        """What was asked before, and from then on."""
+        name, closed = f"GET {self.stack.config.requests.ready}", (self.at, "the terminal is closed")
+        return [around("requests around the hangup", {name: self.asked}, [closed], expected={name: NOT_UP})]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +92,7 @@ def cut_power(workshop: Workshop) -> PowerCut:
     stack = workshop.for_stops.steady()
     written = _write(stack)
     count = len(stack.copy.pids())
-    end(stack)
+    stack.end()
     wait_for(stack.copy.pids, lambda pids: not pids, deadline_s=5)
     left = _left_behind(stack.copy)
     terminal = None
@@ -132,11 +130,11 @@ def _write(stack: Stack) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Watch:
-    """Requests to a stack from the moment when the terminal was closed in which it was started."""
+    """Requests to a stack, one before the terminal was closed in which it was started, and the others since then."""
 
     start: Start
     at: float
-    asked: list[Answer] = field(default_factory=list)
+    asked: list[Answer]
 
     @property
     def bad(self) -> list[Answer]:
@@ -171,7 +169,8 @@ def close_terminal(workshop: Workshop) -> _Watch:
         raise Blocked(f"the start in a terminal did not serve (see BOOT004): {cut.start.describe()}")
     if cut.terminal is None:
         raise NotVerified("no pseudo-terminal can be opened here: mount /dev/pts")
-    watch = _Watch(start=cut.start, at=time.monotonic())
+    before = cut.stack.entry.ask(cut.stack.config.requests.ready)
+    watch = _Watch(start=cut.start, at=time.monotonic(), asked=[before])
     cut.terminal.close()
     watch.ask(lambda: watch.good_s > SETTLED_S)
     return watch

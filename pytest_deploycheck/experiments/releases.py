@@ -14,7 +14,7 @@ from pytest_deploycheck.probes.traffic import SteadyTraffic, TimeLine
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.values import set_value
 from pytest_deploycheck.stacks.protocol import Stack
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 BROKEN_REVISION = "deploycheck_broken"
 BROKEN = (
@@ -115,7 +115,7 @@ def start_broken_release(workshop: Workshop, stack: Stack, migrations: Migration
             start = watch_refusal(workshop, release, f"the previous steps fail at revision {BROKEN_REVISION}")
             traffic.wait_for_good(4, deadline_s=3)
     finally:
-        end(release)
+        release.end()
     return FailedStep(
         at=at,
         start=start,

@@ -15,7 +15,7 @@ from pytest_deploycheck.probes.workers import answering
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 WORKERS_DEADLINE_S = 10.0
 LONG_REVISION = "deploycheck_long"
@@ -87,7 +87,7 @@ def one_more_worker(workshop: Workshop) -> Rescaled:
     start = start_and_watch(stack)
     applied_s = _applied_s(start, takes_s) if is_long else None
     if is_long and not start.served:
-        end(stack)
+        stack.end()
         _append(workshop, copy, "pass")
         again = start_and_watch(stack)
     last = again or start

@@ -13,7 +13,7 @@ from pytest_deploycheck.probes.answer import is_good
 from pytest_deploycheck.sandbox.values import set_value
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import Start, start_and_watch
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 LOG_LINES = 400
 TAIL_LINES = 4
@@ -31,7 +31,7 @@ def start_with_a_shell(workshop: Workshop) -> Start:
     try:
         return start_and_watch(stack, names, folder=stack.copy.root)
     finally:
-        end(stack)
+        stack.end()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,4 +165,4 @@ def _try_start(
     try:
         return replace(watch_refusal(workshop, stack, what), names=names)
     finally:
-        end(stack)
+        stack.end()

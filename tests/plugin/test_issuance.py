@@ -18,7 +18,7 @@ from pytest_deploycheck.sandbox.acme_server import PROGRAMS, AcmeServer, acme_at
 from pytest_deploycheck.sandbox.tools import SYSTEM_PATH
 from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import start_and_watch
-from pytest_deploycheck.workshop import Workshop, end
+from pytest_deploycheck.workshop import Workshop
 
 pytestmark = [
     pytest.mark.slow,
@@ -110,7 +110,7 @@ def test_a_lost_store_is_filled_again(project: Path) -> None:
     with issuing(project) as (stack, server):
         start_and_watch(stack)
         first = wait_for_certificate(stack, server)
-        end(stack)
+        stack.end()
         for store in STORES[stack.parts["proxy"]](stack.copy.root):
             assert store.exists()
             remove(store)
