@@ -113,7 +113,8 @@ def _end(
     """
     stack = shared.steady(ask_manager=False)
     before = stack.processes()
-    if choose(before) & before.servers:  # for the manager, one that ends at once has not started
+    # A server that ends soon after its start has not started, for the manager. One that has other workers does not end.
+    if choose(before) & before.servers or len(before.workers) <= len(before.servers):
         stack = shared.steady(ask_manager=True)
         before = stack.processes()
     victims = choose(before)

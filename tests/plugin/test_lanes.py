@@ -1,12 +1,22 @@
-"""Threads that take one job after the other."""
+"""Experiments in their lanes, and threads that take one job after the other."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from pytest_deploycheck.check import Check
+from pytest_deploycheck.config import Config
+from pytest_deploycheck.experiments import Lane, lane, with_used
 from pytest_deploycheck.lanes import LaneThread
+from pytest_deploycheck.outcome import NotApplicable
+from pytest_deploycheck.stacks.protocol import Stack, StackError
+from pytest_deploycheck.steady import SteadyStack
+from pytest_deploycheck.workshop import Workshop
 
 TIMEOUT_S = 10
 
@@ -39,3 +49,66 @@ def test_job_may_wait_for_one_that_it_submits_to_its_own_lane() -> None:
     lane = LaneThread("test")
     outer = lane.submit("outer", lambda: lane.submit("inner", lambda: "found").result())
     assert outer.result(TIMEOUT_S) == "found"
+
+
+def test_experiments_come_lane_by_lane_with_those_that_they_use() -> None:
+    """Each once: first who brings the lane's stack, then who is used by another, last who is calm or ends the stack."""
+
+    @lane(Lane.STOPS)
+    def used(_: Workshop) -> None: ...
+
+    @lane(Lane.STOPS, is_calm=True, uses=(used,))
+    def calm(_: Workshop) -> None: ...
+
+    @lane(Lane.STOPS, brings_stack=True)
+    def brings(_: Workshop) -> None: ...
+
+    @lane(Lane.KILLS, uses=(used,))
+    def kills(_: Workshop) -> None: ...
+
+    assert with_used([calm, brings, kills]) == [kills, brings, used, calm]
+
+
+def test_stacks_of_two_lanes_start_side_by_side() -> None:
+    """Each start here waits for the other one."""
+    both = threading.Barrier(2)
+
+    def make() -> Stack:
+        both.wait(TIMEOUT_S)
+        raise StackError("both have begun")
+
+    starts = [
+        LaneThread("test").submit("start", lambda: SteadyStack(make, ask_manager=False).first_start)
+        for _ in range(2)
+    ]
+    assert [str(start.result(TIMEOUT_S)) for start in starts] == ["both have begun"] * 2
+
+
+def test_lane_waits_for_no_stack_that_nobody_starts() -> None:
+    """An experiment that finds nothing to do starts none, and those that left it the CPU go on."""
+    began = threading.Event()
+
+    @lane(Lane.KILLS)
+    def nothing_to_do(_: Workshop) -> None:
+        raise NotApplicable("nothing to do")
+
+    @lane(Lane.OWN)
+    def work(_: Workshop) -> None:
+        began.set()
+
+    workshop = Workshop(cast("Config", SimpleNamespace(cluster=False)))
+    workshop.__dict__["run"] = None
+    workshop.begin([_check(nothing_to_do), _check(work)])
+    assert began.wait(TIMEOUT_S)
+
+
+def _check(experiment: Callable[[Workshop], Any]) -> Check:
+    return Check(
+        id="RST000",
+        title="",
+        expect="",
+        fix="",
+        function=experiment,
+        experiment=experiment,
+        should=False,
+    )
