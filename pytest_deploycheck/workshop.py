@@ -117,19 +117,27 @@ class Workshop:
         """Begin the experiments of the selected checks, so that they are done when the checks ask."""
         _ = self.run
         experiments = with_used(check.experiment for check in checks if check.experiment)
-        if Lane.OWN in map(lane_of, experiments) and not self.config.cluster:
-            kills = [experiment for experiment in experiments if lane_of(experiment) is Lane.KILLS]
-            self.lanes[Lane.OWN].submit("give_way", lambda: self._let_start(self.for_kills, kills))
+        if not self.config.cluster:
+            self._give_way(experiments, checks)
         for experiment in experiments:
             self._submit(experiment)
 
-    def _let_start(self, stack: SteadyStack, users: list[Experiment]) -> None:
-        """Leave the CPU to a stack that has more to do, until it is up, or nobody needs it any more."""
+    def _give_way(self, experiments: list[Experiment], checks: list[Check]) -> None:
+        """Let lanes begin when a stack is up to which they leave the CPU: all at once they would all be late."""
+        lanes = {lane_of(experiment) for experiment in experiments}
+        if any(check.experiment is None for check in checks):  # the first of them starts the gentle stack
+            for lane in lanes & {Lane.KILLS, Lane.STOPS}:
+                self.lanes[lane].submit("give_way", lambda: self.gentle.was_started.wait(WAY_DEADLINE_S))
+        if Lane.OWN in lanes:
+            kills = [experiment for experiment in experiments if lane_of(experiment) is Lane.KILLS]
 
-        def is_over() -> bool:
-            return all(user in self._experiments and self._experiments[user].done() for user in users)
+            def is_up_or_not_needed() -> bool:
+                done = [kill in self._experiments and self._experiments[kill].done() for kill in kills]
+                return self.for_kills.was_started.is_set() or all(done)
 
-        wait_for(lambda: stack.was_started.is_set() or is_over(), bool, deadline_s=WAY_DEADLINE_S)
+            self.lanes[Lane.OWN].submit(
+                "give_way", lambda: wait_for(is_up_or_not_needed, bool, deadline_s=WAY_DEADLINE_S)
+            )
 
     def result_of(self, experiment: Experiment) -> Any:
         """Return what an experiment has found; wait for it, or run it, if need be."""
