@@ -143,8 +143,8 @@ class _Watch:
 
     @property
     def good_s(self) -> float:
-        """For how long all have been answered with 2xx, in seconds."""
-        return time.monotonic() - max((answer.end for answer in self.bad), default=self.at)
+        """For how long all have been answered with 2xx since then, in seconds."""
+        return time.monotonic() - max([self.at, *(answer.end for answer in self.bad)])
 
     def ask(self, until: Callable[[], bool]) -> None:
         """Ask again and again, until all is well, nothing is left, or the time is over."""
