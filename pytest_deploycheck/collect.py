@@ -15,7 +15,7 @@ from pytest_deploycheck.experiments import Lane, is_calm, lane_of
 from pytest_deploycheck.own_checks import OwnModule
 from pytest_deploycheck.stacks.declared import Declared
 
-# Fixtures that wait until no experiment runs any more.
+# Fixtures that wait until no experiment runs any more, except for calm ones.
 NEED_QUIET = frozenset({"quiet_stack", "saturation", "overload"})
 ROOT_ID = "deploycheck"
 ANCHOR = "pyproject.toml"
@@ -116,17 +116,17 @@ def in_running_order(items: list[pytest.Item], *, checks_first: bool) -> list[py
     With ``checks_first`` own tests come last: other processes run them.
     """
 
-    def turn(item: pytest.Item) -> float:
+    def turn(item: pytest.Item) -> int:
         record = record_of(item)
         if record is None:
-            return 4 if checks_first else -1
+            return 5 if checks_first else -1
         if NEED_QUIET.intersection(getattr(item, "fixturenames", ())):
-            return 2
+            return 3
         if record.experiment is None:
             return 0
         if is_calm(record.experiment):
-            return 3
-        return 1.5 if lane_of(record.experiment) is Lane.GENTLE else 1
+            return 4
+        return 2 if lane_of(record.experiment) is Lane.GENTLE else 1
 
     return sorted(items, key=turn)
 

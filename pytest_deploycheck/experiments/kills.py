@@ -113,11 +113,12 @@ def _end(
     """
     stack = shared.steady(ask_manager=False)
     before = stack.processes()
+    victims = choose(before)
     # A server that ends soon after its start has not started, for the manager. One that has other workers does not end.
-    if choose(before) & before.servers or len(before.workers) <= len(before.servers):
+    if victims & before.servers or len(before.workers) <= len(before.servers):
         stack = shared.steady(ask_manager=True)
         before = stack.processes()
-    victims = choose(before)
+        victims = choose(before)
     must_go = before.tree if victims == before.servers else frozenset[int]()
 
     def strays(now: Processes) -> frozenset[int]:
