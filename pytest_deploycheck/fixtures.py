@@ -38,7 +38,7 @@ def stack(workshop: Workshop) -> Stack:
 
 @pytest.fixture
 def quiet_stack(workshop: Workshop) -> Stack:
-    """The shared stack once no experiment runs in the background any more but calm ones: for checks that measure times."""
+    """The shared stack once only calm experiments run in the background: for checks that measure times."""
     workshop.wait_for_quiet()
     return workshop.gentle.steady()
 
