@@ -45,7 +45,7 @@ def quiet_stack(workshop: Workshop) -> Stack:
 
 @pytest.fixture(scope="session")
 def saturation(workshop: Workshop) -> Load:
-    """The shared stack under as many requests as it can answer, once no experiment runs any more."""
+    """The shared stack under as many requests as it can answer, once only calm experiments run."""
     workshop.wait_for_quiet()
     stack = workshop.gentle.steady()
     return saturate(stack, stack.config.requests.read)
@@ -53,7 +53,7 @@ def saturation(workshop: Workshop) -> Load:
 
 @pytest.fixture(scope="session")
 def overload(workshop: Workshop) -> list[UnderLoad]:
-    """The shared stack under far more slow requests than it can answer, once no experiment runs any more.
+    """The shared stack under far more slow requests than it can answer, once only calm experiments run.
 
     Another program on this machine can delay a healthy app once, so it is tried again where health was slow.
     """

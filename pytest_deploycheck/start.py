@@ -39,6 +39,7 @@ class Start:
         exit_status: of the start command, if it ended.
         log: its last lines.
         asked: what was asked meanwhile, by path.
+        held_up_s: for so much of it the app was kept waiting on purpose, in seconds.
     """
 
     stack: Stack
@@ -51,6 +52,7 @@ class Start:
     exit_status: int | None
     log: str
     asked: Mapping[str, Sequence[Answer]]
+    held_up_s: float = 0.0
 
     @property
     def served(self) -> bool:
@@ -60,7 +62,7 @@ class Start:
     @property
     def patience_s(self) -> float:
         """How long to wait for this stack to recover: slow machines get more time, in seconds."""
-        return max(RECOVERY_DEADLINE_S, 5 * (self.ready_s or 0))
+        return max(RECOVERY_DEADLINE_S, 5 * ((self.ready_s or 0) - self.held_up_s))
 
     def must_serve(self) -> Start:
         """Return this start, for what rests on a stack that serves.

@@ -18,10 +18,8 @@ class SteadyStack:
     Checks and an experiment may ask at the same time: one of them waits for the other.
     """
 
-    def __init__(self, make: Callable[[], Stack], *, ask_manager: bool) -> None:
-        """``ask_manager``: steady only when the manager says that all runs, which can take it some seconds."""
+    def __init__(self, make: Callable[[], Stack]) -> None:
         self._make = make
-        self._ask_manager = ask_manager
         self._first_start: Start | StackError | None = None
         self._usual_workers: int | None = None
         self.current: Stack | None = None
@@ -73,17 +71,17 @@ class SteadyStack:
                 self.current.end()
                 self.current = None
 
-    def steady(self, *, ask_manager: bool | None = None) -> Stack:
+    def steady(self, *, ask_manager: bool = False) -> Stack:
         """Return the stack, running with all workers; start a new one if it does not come back by itself.
 
         Args:
-            ask_manager: whether it must be steady for the manager too; by default as for all who share it.
+            ask_manager: steady only when the manager says that all runs, which can take it some seconds.
 
         Raises:
             Blocked: it does not start.
         """
         with self._lock:
-            return self._steady(ask_manager=self._ask_manager if ask_manager is None else ask_manager)
+            return self._steady(ask_manager=ask_manager)
 
     def _steady(self, *, ask_manager: bool) -> Stack:
         if isinstance(self.first_start, StackError):

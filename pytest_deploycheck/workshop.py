@@ -14,7 +14,6 @@ from pytest_deploycheck.databases import find
 from pytest_deploycheck.experiments import Experiment, Lane, is_calm, lane_of, with_used
 from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.outcome import Blocked, NotVerified
-from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.ports import PortTaken
 from pytest_deploycheck.sandbox.run import Finished, ProjectCopy, Run
@@ -32,19 +31,19 @@ class Workshop:
 
     Attributes:
         gentle: the stack for checks that do not hurt it.
-        for_kills, for_stops, for_late, for_leaks, rescaled: the stacks of five lanes of experiments, which do.
+        for_hangs, for_stops, for_late, for_leaks, rescaled: the stacks of five lanes of experiments, which do.
         lanes: the threads of the experiments.
     """
 
     def __init__(self, config: Config, choose: Callable[[Config], Callable[..., Stack]] = stack_for) -> None:
         self.config = config
         self._choose = choose
-        self.gentle = SteadyStack(self.stack, ask_manager=False)
-        self.for_kills = SteadyStack(self.stack, ask_manager=True)
-        self.for_stops = SteadyStack(self.stack, ask_manager=False)
-        self.for_late = SteadyStack(self.stack, ask_manager=False)
-        self.for_leaks = SteadyStack(self.stack, ask_manager=False)
-        self.rescaled = SteadyStack(self.stack, ask_manager=True)
+        self.gentle = SteadyStack(self.stack)
+        self.for_hangs = SteadyStack(self.stack)
+        self.for_stops = SteadyStack(self.stack)
+        self.for_late = SteadyStack(self.stack)
+        self.for_leaks = SteadyStack(self.stack)
+        self.rescaled = SteadyStack(self.stack)
         self.lanes = {lane: LaneThread(lane.name) for lane in Lane}
         if config.cluster:
             # One stack at a time beside the gentle one: other people's pods are on the nodes too.
@@ -123,21 +122,10 @@ class Workshop:
             self._submit(experiment)
 
     def _give_way(self, experiments: list[Experiment], checks: list[Check]) -> None:
-        """Let lanes begin when a stack is up to which they leave the CPU: all at once they would all be late."""
-        lanes = {lane_of(experiment) for experiment in experiments}
-        if any(check.experiment is None for check in checks):  # the first of them starts the gentle stack
-            for lane in lanes & {Lane.KILLS, Lane.STOPS}:
+        """Let some lanes begin when the gentle stack is up: all at once they would all be late."""
+        if any(check.experiment is None for check in checks):  # the first of them starts it
+            for lane in {Lane.STOPS, Lane.OWN} & {lane_of(experiment) for experiment in experiments}:
                 self.lanes[lane].submit("give_way", lambda: self.gentle.was_started.wait(WAY_DEADLINE_S))
-        if Lane.OWN in lanes:
-            kills = [experiment for experiment in experiments if lane_of(experiment) is Lane.KILLS]
-
-            def is_up_or_not_needed() -> bool:
-                done = [kill in self._experiments and self._experiments[kill].done() for kill in kills]
-                return self.for_kills.was_started.is_set() or all(done)
-
-            self.lanes[Lane.OWN].submit(
-                "give_way", lambda: wait_for(is_up_or_not_needed, bool, deadline_s=WAY_DEADLINE_S)
-            )
 
     def result_of(self, experiment: Experiment) -> Any:
         """Return what an experiment has found; wait for it, or run it, if need be."""

@@ -22,7 +22,7 @@ class Hung:
     """Workers hung.
 
     Attributes:
-        stack: the stack, ended by now.
+        stack: the stack it happened to.
         steps: what was done.
         gone_s: by act, seconds until the worker was gone; None = not in time.
         before, after: the app's processes.
@@ -49,16 +49,10 @@ class Hung:
         return [chart] if bars else []
 
 
-@lane(Lane.LATE, ends_stack=True)
+@lane(Lane.HANGS)
 def hang_workers(workshop: Workshop) -> Hung:
     """Block the event loop of one worker, send SIGSTOP to another, and wait; with one worker one after the other."""
-    try:
-        return _hang(workshop.for_late.steady(), workshop.for_late.patience_s)
-    finally:
-        workshop.for_late.end()
-
-
-def _hang(stack: Stack, patience_s: float) -> Hung:
+    stack, patience_s = workshop.for_hangs.steady(), workshop.for_hangs.patience_s
     count = stack.config.workers
     deadline_s = stack.config.hang_timeout_s + MARGIN_S
 

@@ -79,25 +79,25 @@ class Killed:
         )
 
 
-@lane(Lane.KILLS)
+@lane(Lane.LATE)
 def kill_worker(workshop: Workshop) -> Killed:
     """SIGKILL one worker under steady traffic."""
     act = "SIGKILL to one worker"
-    return _end(workshop.for_kills, lambda before: frozenset({min(before.workers)}), kill, act)
+    return _end(workshop.for_late, lambda before: frozenset({min(before.workers)}), kill, act)
 
 
-@lane(Lane.KILLS)
+@lane(Lane.LATE)
 def kill_server(workshop: Workshop) -> Killed:
     """SIGKILL all processes that the manager itself has started for the app."""
-    return _end(workshop.for_kills, lambda before: before.servers, kill, "SIGKILL to the server")
+    return _end(workshop.for_late, lambda before: before.servers, kill, "SIGKILL to the server")
 
 
-@lane(Lane.KILLS)
+@lane(Lane.LATE)
 def exit_cleanly(workshop: Workshop) -> Killed:
     """Let one process that the manager has started for the app exit with status 0."""
     act = "exit of the server with status 0"
     end = partial(kill, number=EXIT_SIGNAL)
-    return _end(workshop.for_kills, lambda before: frozenset({min(before.servers)}), end, act)
+    return _end(workshop.for_late, lambda before: frozenset({min(before.servers)}), end, act)
 
 
 def _end(
@@ -111,7 +111,7 @@ def _end(
     Whole means all at once: the victims are gone, as many workers as before serve, none of the processes that must
     go is left, and the manager says that all runs.
     """
-    stack = shared.steady(ask_manager=False)
+    stack = shared.steady()
     before = stack.processes()
     victims = choose(before)
     # A server that ends soon after its start has not started, for the manager. One that has other workers does not end.

@@ -16,7 +16,7 @@ from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import READY_DEADLINE_S, Start, start_and_watch
 from pytest_deploycheck.workshop import Workshop
 
-LATE_S = 5.0
+LATE_S = 4.0
 LATEST_S = 20.0
 QUIET_S = 1.0
 
@@ -76,10 +76,11 @@ def start_before_database(workshop: Workshop) -> LateDatabase:
         deadline_s=LATEST_S + stack.start_deadline_s,
         ready_deadline_s=LATEST_S + READY_DEADLINE_S,
     )
+    arrived_s = arrivals[0] - start.began if arrivals else None
+    start = replace(start, held_up_s=arrived_s or 0.0)
     running = start.served and wait_for(stack.is_running, bool, deadline_s=start.patience_s)
     state = stack.state()
     workshop.for_late.adopt(start)
-    arrived_s = arrivals[0] - start.began if arrivals else None
     came = f"the database came after {arrived_s:.1f} s" if arrived_s else "it ended before one came"
     return LateDatabase(
         stack=stack,

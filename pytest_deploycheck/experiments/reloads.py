@@ -69,7 +69,7 @@ class Reloaded:
         )
 
 
-@lane(Lane.KILLS)
+@lane(Lane.HANGS)
 def bring_new_release(workshop: Workshop) -> Reloaded:
     """Change the app's module and run the project's reload command under steady traffic.
 
@@ -81,18 +81,18 @@ def bring_new_release(workshop: Workshop) -> Reloaded:
         raise NotApplicable(
             "no command brings a new release into service: [tool.deploycheck] reload names one"
         )
-    stack = workshop.for_kills.steady()
+    stack = workshop.for_hangs.steady(ask_manager=True)
     before = stack.processes()
     release(stack.copy, NEW_RELEASE)
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         at = time.monotonic()
         # It may build an image, run the previous steps and start a server.
-        finished = stack.call(command, timeout_s=COMMAND_TIMEOUT_S + workshop.for_kills.patience_s)
+        finished = stack.call(command, timeout_s=COMMAND_TIMEOUT_S + workshop.for_hangs.patience_s)
         after = wait_for(
             stack.processes,
             lambda now: not now.workers & before.workers and len(now.workers) >= len(before.workers),
-            deadline_s=workshop.for_kills.patience_s if finished.status == 0 else 0,
+            deadline_s=workshop.for_hangs.patience_s if finished.status == 0 else 0,
         )
         took_s = time.monotonic() - at
         traffic.wait_for_good(10, deadline_s=2)
@@ -167,10 +167,10 @@ class CrashLoop:
         ]
 
 
-@lane(Lane.RESCALED, ends_stack=True)
+@lane(Lane.STOPS, ends_stack=True)
 def bring_broken_release(workshop: Workshop) -> CrashLoop:
     """Let the app's module fail at import, kill the server, and watch how often it is started."""
-    stack = workshop.rescaled.steady()
+    stack = workshop.for_stops.steady(ask_manager=True)
     began = last_look = time.monotonic()
     there, ends = frozenset[int](), list[float]()
 
@@ -203,7 +203,7 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
         )
         took_s, state = time.monotonic() - began, stack.state()
     finally:
-        workshop.rescaled.end()
+        workshop.for_stops.end()
     return CrashLoop(
         stack=stack,
         steps=(f"a module {module_name(stack.copy)} that cannot be imported", "SIGKILL to the server"),

@@ -26,6 +26,8 @@ from pytest_deploycheck.stacks.protocol import StackError
 NAME = "caddy"
 _USUAL = "caddy run --config FILE"
 DAY_NS = 24 * 3600 * 10**9
+# The part of its life that a certificate here still has when it is renewed.
+RENEWED_WITH = 0.7
 _LOCAL = re.compile(r"(?P<host>|localhost|127\.0\.0\.1|\[::1\]):(?P<port>[0-9]{1,5})")
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(-(?P<last>[0-9]{1,5}))?")
 _FILE = "deploy/Caddyfile"
@@ -233,6 +235,8 @@ def _issue(config: dict[str, Any], acme: Acme) -> tuple[str, None]:
     automation = _table(_table(_table(config, "apps"), "tls"), "automation")
     policies = [*_tables(_items(automation, "policies"))] or [{}]
     for policy in policies:
+        # Soon, to look at it. Usually it is a third, or what the ACME server proposes (RFC 9773, as Let's Encrypt does).
+        policy["renewal_window_ratio"] = RENEWED_WITH
         for issuer in _tables(policy.setdefault("issuers", [{"module": "acme"}])):
             if issuer.get("module") == "acme":
                 issuer.update({"ca": acme.directory, "trusted_roots_pem_files": [str(acme.root)]})

@@ -16,6 +16,7 @@ from typing import Any
 from pytest_deploycheck.advice import Advice
 from pytest_deploycheck.probes.processes import Processes, alive, with_descendants
 from pytest_deploycheck.probes.unix import UnixConnection
+from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
 from pytest_deploycheck.sandbox.run import ProjectCopy
 from pytest_deploycheck.sandbox.terminal import Terminal
@@ -217,9 +218,17 @@ class SupervisorStack(BaseStack):
         return "; ".join(states) or "Supervisor does not answer"
 
     def stop_app(self) -> None:
-        """Stop the app's process group."""
-        wait = True
+        """Stop the app's process group.
+
+        Supervisor looks once a second whether a process has ended, and each time that it is asked something.
+        """
+        wait = False
         self._rpc("supervisor.stopProcessGroup", self._app, wait)
+        wait_for(
+            lambda: "STOPPING" in self._states(self._app),
+            lambda stopping: not stopping,
+            deadline_s=self.stop_grace_s + 30,
+        )
 
     def start_app(self) -> None:
         """Start the app's process group."""

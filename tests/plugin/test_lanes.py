@@ -13,7 +13,6 @@ from pytest_deploycheck.check import Check
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.experiments import Lane, lane, with_used
 from pytest_deploycheck.lanes import LaneThread
-from pytest_deploycheck.outcome import NotApplicable
 from pytest_deploycheck.stacks.protocol import Stack, StackError
 from pytest_deploycheck.steady import SteadyStack
 from pytest_deploycheck.workshop import Workshop
@@ -63,10 +62,10 @@ def test_experiments_come_lane_by_lane_with_those_that_they_use() -> None:
     @lane(Lane.STOPS, brings_stack=True)
     def brings(_: Workshop) -> None: ...
 
-    @lane(Lane.KILLS, uses=(used,))
-    def kills(_: Workshop) -> None: ...
+    @lane(Lane.HANGS, uses=(used,))
+    def hangs(_: Workshop) -> None: ...
 
-    assert with_used([calm, brings, kills]) == [kills, brings, used, calm]
+    assert with_used([calm, brings, hangs]) == [hangs, brings, used, calm]
 
 
 def test_stacks_of_two_lanes_start_side_by_side() -> None:
@@ -77,20 +76,13 @@ def test_stacks_of_two_lanes_start_side_by_side() -> None:
         both.wait(TIMEOUT_S)
         raise StackError("both have begun")
 
-    starts = [
-        LaneThread("test").submit("start", lambda: SteadyStack(make, ask_manager=False).first_start)
-        for _ in range(2)
-    ]
+    starts = [LaneThread("test").submit("start", lambda: SteadyStack(make).first_start) for _ in range(2)]
     assert [str(start.result(TIMEOUT_S)) for start in starts] == ["both have begun"] * 2
 
 
-def test_lane_waits_for_no_stack_that_nobody_starts() -> None:
-    """An experiment that finds nothing to do starts none, and those that left it the CPU go on."""
+def test_lanes_wait_for_no_stack_that_nobody_starts() -> None:
+    """Where no check needs the gentle stack, nobody leaves the CPU to its start."""
     began = threading.Event()
-
-    @lane(Lane.KILLS)
-    def nothing_to_do(_: Workshop) -> None:
-        raise NotApplicable("nothing to do")
 
     @lane(Lane.OWN)
     def work(_: Workshop) -> None:
@@ -98,7 +90,7 @@ def test_lane_waits_for_no_stack_that_nobody_starts() -> None:
 
     workshop = Workshop(cast("Config", SimpleNamespace(cluster=False)))
     workshop.__dict__["run"] = None
-    workshop.begin([_check(nothing_to_do), _check(work)])
+    workshop.begin([_check(work)])
     assert began.wait(TIMEOUT_S)
 
 
