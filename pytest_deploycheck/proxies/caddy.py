@@ -235,7 +235,7 @@ def _issue(config: dict[str, Any], acme: Acme) -> tuple[str, None]:
     automation = _table(_table(_table(config, "apps"), "tls"), "automation")
     policies = [*_tables(_items(automation, "policies"))] or [{}]
     for policy in policies:
-        # Soon, to look at it. Usually it is a third, or what the ACME server proposes (RFC 9773, as Let's Encrypt does).
+        # Soon, to look at it. Usually at a third, or when the ACME server proposes it (RFC 9773).
         policy["renewal_window_ratio"] = RENEWED_WITH
         for issuer in _tables(policy.setdefault("issuers", [{"module": "acme"}])):
             if issuer.get("module") == "acme":
