@@ -62,7 +62,10 @@ class Start:
     @property
     def patience_s(self) -> float:
         """How long to wait for this stack to recover: slow machines get more time, in seconds."""
-        return max(RECOVERY_DEADLINE_S, 5 * ((self.ready_s or 0) - self.held_up_s))
+        start_s = self.ready_s or 0.0
+        if start_s > self.held_up_s:  # else it came up beside what it was to wait for
+            start_s -= self.held_up_s
+        return max(RECOVERY_DEADLINE_S, 5 * start_s)
 
     def must_serve(self) -> Start:
         """Return this start, for what rests on a stack that serves.

@@ -19,7 +19,7 @@ from pytest_deploycheck.workshop import Workshop
 
 WORKERS_DEADLINE_S = 10.0
 LONG_REVISION = "deploycheck_long"
-LONGER_S = 1.0
+LONGER_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)

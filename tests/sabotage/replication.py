@@ -58,7 +58,7 @@ SABOTAGES = [
         "REP004",
         more=(
             Change(
-                file=NOTES, old="SEAL_ITERATIONS = 150_000", new="SEAL_ITERATIONS = 400_000\nWRITTEN = {}"
+                file=NOTES, old="SEAL_ITERATIONS = 250_000", new="SEAL_ITERATIONS = 400_000\nWRITTEN = {}"
             ),
             Change(
                 file=NOTES,
@@ -76,7 +76,7 @@ SABOTAGES = [
         server="uvicorn",
         more=(
             Change(
-                file=NOTES, old="SEAL_ITERATIONS = 150_000", new="SEAL_ITERATIONS = 400_000\nWRITTEN = {}"
+                file=NOTES, old="SEAL_ITERATIONS = 250_000", new="SEAL_ITERATIONS = 400_000\nWRITTEN = {}"
             ),
             Change(
                 file=NOTES,
@@ -109,8 +109,8 @@ SABOTAGES = [
         more=(
             Change(
                 file=NOTES,
-                old="SEAL_ITERATIONS = 150_000\n",
-                new="""SEAL_ITERATIONS = 150_000\n\n
+                old="SEAL_ITERATIONS = 250_000\n",
+                new="""SEAL_ITERATIONS = 250_000\n\n
 @functools.cache
 def is_slow() -> bool:
     try:

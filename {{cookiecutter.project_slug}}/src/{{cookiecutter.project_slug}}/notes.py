@@ -14,7 +14,7 @@ from sqlalchemy import select
 from {{ cookiecutter.project_slug }}.database import Session
 from {{ cookiecutter.project_slug }}.models import Note
 
-SEAL_ITERATIONS = 150_000
+SEAL_ITERATIONS = 250_000
 
 
 async def _authorized(
@@ -85,7 +85,7 @@ async def _texts(session: Session) -> Sequence[str]:
 
 @router.get("/seal")
 def seal(texts: Annotated[Sequence[str], Depends(_texts)]) -> dict[str, str]:
-    """Show a hash of the newest notes that is slow to compute, about 60 ms of CPU.
+    """Show a hash of the newest notes that is slow to compute, about 100 ms of CPU.
 
     A plain `def`: it runs in a thread, and the event loop goes on answering others (RES003).
     """
