@@ -124,7 +124,7 @@ class Workshop:
     def _give_way(self, experiments: list[Experiment], checks: list[Check]) -> None:
         """Let some lanes begin when the gentle stack is up: all at once they would all be late."""
         if any(check.experiment is None for check in checks):  # the first of them starts it
-            for lane in {Lane.STOPS, Lane.OWN} & {lane_of(experiment) for experiment in experiments}:
+            for lane in {Lane.ISSUE, Lane.OWN} & {lane_of(experiment) for experiment in experiments}:
                 self.lanes[lane].submit("give_way", lambda: self.gentle.was_started.wait(WAY_DEADLINE_S))
 
     def result_of(self, experiment: Experiment) -> Any:

@@ -92,7 +92,7 @@ class Overfed:
         ]
 
 
-@lane(Lane.ISSUE)
+@lane(Lane.RESCALED)
 def overfeed(workshop: Workshop) -> Overfed:
     """Let one worker fill memory, until it is stopped or refused, or has more than all may have together.
 
@@ -100,7 +100,7 @@ def overfeed(workshop: Workshop) -> Overfed:
         NotApplicable: no limit is declared.
         NotVerified: this machine has not so much memory to spare.
     """
-    stack = workshop.for_leaks.steady()
+    stack = workshop.rescaled.steady()
     before, limit_mb = stack.processes(), _limit_mb(stack)
     size_mb = GREED * limit_mb
     if size_mb * MIB > psutil.virtual_memory().available / 2:
@@ -123,7 +123,7 @@ def overfeed(workshop: Workshop) -> Overfed:
             and is_good(stack.entry.status(stack.config.requests.ready))
         ),
         bool,
-        deadline_s=workshop.for_leaks.patience_s,
+        deadline_s=workshop.rescaled.patience_s,
     )
     after = stack.processes()
     return Overfed(

@@ -86,10 +86,10 @@ class PowerCut:
         return self.start.charts
 
 
-@lane(Lane.RESCALED)
+@lane(Lane.STOPS)
 def cut_power(workshop: Workshop) -> PowerCut:
     """SIGKILL everything, manager and proxy too; run the start command again, in a terminal."""
-    stack = workshop.rescaled.steady()
+    stack = workshop.for_stops.steady()
     written = _write(stack)
     count = len(stack.copy.pids())
     stack.end()
@@ -103,7 +103,7 @@ def cut_power(workshop: Workshop) -> PowerCut:
     start = start_and_watch(stack, terminal=terminal)
     kept = stack.entry.status(written) if written and start.served else None
     if not start.served:
-        workshop.rescaled.end()
+        workshop.for_stops.end()
     return PowerCut(
         stack=stack,
         steps=(f"SIGKILL to all {count} processes at once, the manager's too", "the start command again"),
@@ -156,7 +156,7 @@ class _Watch:
             time.sleep(0.2)
 
 
-@lane(Lane.RESCALED, uses=(cut_power,))
+@lane(Lane.STOPS, uses=(cut_power,))
 def close_terminal(workshop: Workshop) -> _Watch:
     """Close the terminal in which the stack was started, and ask until it serves, or serves again.
 
@@ -176,7 +176,7 @@ def close_terminal(workshop: Workshop) -> _Watch:
     return watch
 
 
-@lane(Lane.RESCALED, is_calm=True, uses=(close_terminal,))
+@lane(Lane.STOPS, is_calm=True, uses=(close_terminal,))
 def watch_without_terminal(workshop: Workshop) -> Hangup:
     """Ask until all has been well for some time since the terminal was closed, and the manager says so."""
     watch: _Watch = workshop.result_of(close_terminal)
@@ -184,7 +184,7 @@ def watch_without_terminal(workshop: Workshop) -> Hangup:
     watch.ask(lambda: watch.good_s > CALM_S and stack.is_running())
     serves, running = watch.good_s > CALM_S, stack.is_running()
     if not (serves and running):
-        workshop.rescaled.end()
+        workshop.for_stops.end()
     return Hangup(
         stack=stack,
         steps=("the start command in a terminal", "the terminal is closed"),

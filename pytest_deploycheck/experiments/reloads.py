@@ -167,10 +167,10 @@ class CrashLoop:
         ]
 
 
-@lane(Lane.STOPS, ends_stack=True)
+@lane(Lane.RESCALED, ends_stack=True)
 def bring_broken_release(workshop: Workshop) -> CrashLoop:
     """Let the app's module fail at import, kill the server, and watch how often it is started."""
-    stack = workshop.for_stops.steady(ask_manager=True)
+    stack = workshop.rescaled.steady(ask_manager=True)
     began = last_look = time.monotonic()
     there, ends = frozenset[int](), list[float]()
 
@@ -203,7 +203,7 @@ def bring_broken_release(workshop: Workshop) -> CrashLoop:
         )
         took_s, state = time.monotonic() - began, stack.state()
     finally:
-        workshop.for_stops.end()
+        workshop.rescaled.end()
     return CrashLoop(
         stack=stack,
         steps=(f"a module {module_name(stack.copy)} that cannot be imported", "SIGKILL to the server"),
