@@ -85,7 +85,9 @@ class Installer:
         """Install requirements into an environment."""
         python = folder / "bin" / "python"
         if self.uv:
-            command: list[str | Path] = [self.uv, "pip", "install", "--python", python, *arguments]
+            # As pip does: else each process that starts first compiles the same modules.
+            install = ("pip", "install", "--compile-bytecode")
+            command: list[str | Path] = [self.uv, *install, "--python", python, *arguments]
         elif has_module("ensurepip"):
             command = [python, "-m", "pip", "install", *arguments]
         else:
