@@ -276,7 +276,7 @@ def test_reports_and_xdist(project: Path, tmp_path: Path) -> None:
     ]  # of RST001
     timings = report["timings"]
     assert 0 < timings["cold_start_s"] < timings["wall_s"]
-    assert timings["experiments"]["kill_worker"] == timings["lanes"]["kills"]
+    assert timings["experiments"]["kill_worker"] == timings["lanes"]["late"]
     # Two stacks of three app processes each, of which each imports the app.
     assert 2 < timings["cpu_s"] < timings["cores"] * timings["wall_s"]
     cases = ET.parse(tmp_path / "junit.xml").findall(".//testcase")
