@@ -81,18 +81,15 @@ class SteadyStack:
             Blocked: it does not start.
         """
         with self._lock:
-            return self._steady(ask_manager=ask_manager)
-
-    def _steady(self, *, ask_manager: bool) -> Stack:
-        if isinstance(self.first_start, StackError):
-            raise Blocked(f"the stack cannot be run (see BOOT002): {self.first_start}")
-        self.first_start.must_serve()
-        if self._usual_workers is None:
-            self._settle(self.first_start.stack, ask_manager=ask_manager)
-        elif self.current is None or not self._comes_back(ask_manager=ask_manager):
-            self._replace(ask_manager=ask_manager)
-        assert self.current is not None
-        return self.current
+            if isinstance(self.first_start, StackError):
+                raise Blocked(f"the stack cannot be run (see BOOT002): {self.first_start}")
+            self.first_start.must_serve()
+            if self._usual_workers is None:
+                self._settle(self.first_start.stack, ask_manager=ask_manager)
+            elif self.current is None or not self._comes_back(ask_manager=ask_manager):
+                self._replace(ask_manager=ask_manager)
+            assert self.current is not None
+            return self.current
 
     def _settle(self, stack: Stack, *, ask_manager: bool) -> None:
         """Wait for all workers after the first start; where fewer come than promised (REP001), those are usual."""

@@ -225,8 +225,8 @@ class SupervisorStack(BaseStack):
         wait = False
         self._rpc("supervisor.stopProcessGroup", self._app, wait)
         wait_for(
-            lambda: "STOPPING" in self._states(self._app),
-            lambda stopping: not stopping,
+            lambda: self._states(self._app),
+            lambda states: "STOPPING" not in states,
             deadline_s=self.stop_grace_s + 30,
         )
 
