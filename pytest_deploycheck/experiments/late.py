@@ -16,7 +16,7 @@ from pytest_deploycheck.stacks.protocol import Stack
 from pytest_deploycheck.start import READY_DEADLINE_S, Start, start_and_watch
 from pytest_deploycheck.workshop import Workshop
 
-LATE_S = 4.0
+LATE_S = 5.0
 LATEST_S = 20.0
 QUIET_S = 1.0
 
