@@ -26,8 +26,8 @@ from pytest_deploycheck.stacks.protocol import StackError
 NAME = "caddy"
 _USUAL = "caddy run --config FILE"
 DAY_NS = 24 * 3600 * 10**9
-# The part of its life that a certificate still has when it is renewed: early, so that it is seen soon. Usually that is a
-# third, or when the ACME server proposes it (RFC 9773).
+# The part of its life that a certificate still has when it is renewed: early, so that it is seen soon. Usually it is a
+# third, or the ACME server proposes when (RFC 9773).
 RENEWED_WITH = 0.7
 _LOCAL = re.compile(r"(?P<host>|localhost|127\.0\.0\.1|\[::1\]):(?P<port>[0-9]{1,5})")
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(-(?P<last>[0-9]{1,5}))?")
