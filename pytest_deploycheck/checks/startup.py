@@ -128,12 +128,12 @@ def check_comes_back_after_a_power_cut(experiment: PowerCut, note: Note) -> None
     "BOOT005",
     "closing the terminal does not stop it",
     expect="it goes on serving, or serves again by itself, and the manager says that all runs",
-    fix="let the process manager write nothing to a terminal, and let nothing in the start command end on SIGHUP",
+    fix="a session of its own for the process manager, or one that outlives SIGHUP; and let it write to no terminal",
     experiment=watch_without_terminal,
     needs=(Need.MANAGER, Need.START),
 )
 def check_closing_the_terminal_does_not_stop_it(experiment: Hangup, note: Note) -> None:
-    """Run the start command in a terminal, and close the terminal."""
+    """Run the start command in a terminal, close the terminal, and let the manager write to its logs."""
     note.measured(gap_s=round(experiment.gap_s, 2))
     assert experiment.serves, f"it serves no more; {experiment.state}"
     assert experiment.running, (

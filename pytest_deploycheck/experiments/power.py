@@ -158,7 +158,7 @@ class _Watch:
 
 @lane(Lane.STOPS, uses=(cut_power,))
 def close_terminal(workshop: Workshop) -> _Watch:
-    """Close the terminal in which the stack was started, and ask until it serves, or serves again.
+    """Close the terminal in which the stack was started, ask until it serves, or serves again, and rotate the logs.
 
     Raises:
         Blocked: it did not serve before.
@@ -173,6 +173,7 @@ def close_terminal(workshop: Workshop) -> _Watch:
     watch = _Watch(start=cut.start, at=time.monotonic(), asked=[before])
     cut.terminal.close()
     watch.ask(lambda: watch.good_s > SETTLED_S)
+    cut.stack.rotate_logs()
     return watch
 
 
@@ -187,7 +188,11 @@ def watch_without_terminal(workshop: Workshop) -> Hangup:
         workshop.for_stops.end()
     return Hangup(
         stack=stack,
-        steps=("the start command in a terminal", "the terminal is closed"),
+        steps=(
+            "the start command in a terminal",
+            "the terminal is closed",
+            "then the manager's logs are rotated",
+        ),
         at=watch.at,
         asked=tuple(watch.asked),
         serves=serves,

@@ -197,6 +197,9 @@ class BaseStack:
         """Return nothing: no container engine runs it."""
         return []
 
+    def rotate_logs(self) -> None:
+        """Do nothing: the manager keeps its own logs elsewhere."""
+
     def pass_time(self) -> None:
         """Let the time pass for scripts that do something and then ``sleep`` for hours."""
         sleepers = []

@@ -150,6 +150,9 @@ class Stack(Protocol):
     def start_app(self) -> None:
         """Start the app through the manager and return at once."""
 
+    def rotate_logs(self) -> None:
+        """Let the manager open its logs anew, as logrotate does, where it says so in them: then it has to write."""
+
     def pass_time(self) -> None:
         """Let what waits for hours, to look whether the certificate has to be renewed, wait no longer."""
 

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import re
 import shlex
+import signal
 import subprocess
 import xmlrpc.client  # nosec B411
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_deploycheck.advice import Advice
-from pytest_deploycheck.probes.processes import Processes, alive, with_descendants
+from pytest_deploycheck.probes.processes import Processes, alive, kill, with_descendants
 from pytest_deploycheck.probes.unix import UnixConnection
 from pytest_deploycheck.probes.wait import wait_for
 from pytest_deploycheck.proxies.protocol import Acme
@@ -234,6 +235,10 @@ class SupervisorStack(BaseStack):
         """Start the app's process group."""
         wait = False
         self._rpc("supervisor.startProcessGroup", self._app, wait)
+
+    def rotate_logs(self) -> None:
+        """Let Supervisor open its logs anew; it writes a line about it, to its terminal too."""
+        kill({self.processes().manager} - {0}, signal.SIGUSR2)
 
     def log_files(self) -> list[Path]:
         """Return what the start command prints to, Supervisor's own log, and those of its programs."""

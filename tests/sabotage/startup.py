@@ -17,8 +17,7 @@ ENABLE_UNIT = 'systemctl ${DESTDIR:+--root="$DESTDIR"} enable "$unit"'
 SHELL_PATH = 'PATH="$PWD/.venv/bin:${PATH:-/usr/local/bin:/usr/bin:/bin}"'
 ASK_THE_SOCKET = " && supervisorctl -c deploy/supervisord.conf pid >/dev/null 2>&1; then"
 FOLDERS = "mkdir -p var/data var/log var/run\n"
-RUN = "exec dotenv run --no-override"
-END = '\' supervisord "$@"\n'
+ON_SIGNAL = "trap 'kill $! && wait $!' INT QUIT TERM"
 SCHEMA = "if revision is not None and revision not in request.app.state.outdated_revisions:"
 
 SABOTAGES = [
@@ -108,20 +107,24 @@ SABOTAGES = [
     sabotage(
         "start script takes supervisor along when the terminal closes",
         START,
-        RUN,
-        RUN.removeprefix("exec "),
+        ON_SIGNAL,
+        f"{ON_SIGNAL} HUP",
         "BOOT005",
         server="uvicorn",
-        more=(Change(file=START, old=END, new=f'{END.rstrip()} &\ntrap "kill $!; exit 1" HUP\nwait\n'),),
     ),
     sabotage(
         "supervisor writes to a closed terminal, silent is only a comment",
         START,
-        "set -- --silent\n",
-        ":  # --silent\n",
+        '"$@" --silent &\n',
+        '"$@" &  # --silent\n',
         "BOOT005",
     ),
-    sabotage("start in a session of its own", START, RUN, RUN.replace("exec", "exec setsid")),
+    sabotage(
+        "supervisor becomes silent in the terminal, and starts all anew when that closes",
+        START,
+        '[ -t 1 ] || exec "$@"\n',
+        '[ ! -t 1 ] || set -- "$@" --silent\nexec "$@"\n',
+    ),
     sabotage(
         "secret with a default",
         SETTINGS,

@@ -34,6 +34,12 @@ async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 204})
         await send({"type": "http.response.body"})
 """
+RARELY_LOOKS = f"""
+import asyncio
+
+pause = asyncio.sleep
+asyncio.sleep = lambda seconds: pause(60 * seconds)
+{SERVES}"""
 # asyncio's own number is 100.
 MANY = 500
 
@@ -96,3 +102,16 @@ def test_a_stop_while_the_app_is_imported_is_not_lost(tmp_path: Path, bake: Bake
         _, log = gunicorn.communicate(timeout=2 * GRACE_S)
         assert time.monotonic() - began < GRACE_S / 2, log
         assert gunicorn.returncode == 0, log
+
+
+def test_a_stop_does_not_wait_for_the_next_look(bake: Bake) -> None:
+    """Gunicorn's worker looks once a second whether it is to stop: here once a minute, and nobody waits for it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="dc-", dir="/tmp") as folder,
+        running(bake() / CONF, Path(folder), RARELY_LOOKS) as gunicorn,
+    ):
+        assert wait_for(lambda: _answers(Path(folder, "var/run/app.sock")), bool, deadline_s=20)
+        gunicorn.send_signal(signal.SIGTERM)
+        _, log = gunicorn.communicate(timeout=GRACE_S / 2)
+        assert gunicorn.returncode == 0, log
+        assert "Worker exiting" in log, log
