@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, quote, quote_plus, unquote, urlsplit
 
@@ -17,24 +18,33 @@ SHORTEST_PART = 8
 
 def masked(text: str, config: Config) -> str:
     """Replace the values of secrets, also as they stand in URLs, in JSON and in Python's own notation."""
-    spellings = {spelling: name for name, value in _secrets(config) for spelling in _spellings(value)}
-    if not spellings:
-        return text
-    longest_first = sorted(spellings, key=len, reverse=True)
-    return re.sub(
-        "|".join(map(re.escape, longest_first)), lambda found: _name(found[0], spellings[found[0]]), text
-    )
+    return _mask(config)(text)
 
 
 def all_masked(value: Any, config: Config) -> Any:
     """Return a JSON value in which all texts are masked, also those that are keys."""
-    if isinstance(value, str):
-        return masked(value, config)
-    if isinstance(value, list | tuple):
-        return [all_masked(one, config) for one in value]
-    if isinstance(value, dict):
-        return {masked(key, config): all_masked(one, config) for key, one in value.items()}
-    return value
+    mask = _mask(config)
+
+    def all_in(value: Any) -> Any:
+        if isinstance(value, str):
+            return mask(value)
+        if isinstance(value, list | tuple):
+            return [all_in(one) for one in value]
+        if isinstance(value, dict):
+            return {mask(key): all_in(one) for key, one in value.items()}
+        return value
+
+    return all_in(value)
+
+
+def _mask(config: Config) -> Callable[[str], str]:
+    """Return what masks a text."""
+    spellings = {spelling: name for name, value in _secrets(config) for spelling in _spellings(value)}
+    if not spellings:
+        return str
+    longest_first = sorted(spellings, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, longest_first)))
+    return partial(pattern.sub, lambda found: _name(found[0], spellings[found[0]]))
 
 
 def _name(text: str, name: str) -> str:

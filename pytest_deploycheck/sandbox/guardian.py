@@ -46,11 +46,12 @@ def parent_of(pid: int) -> int:
 def tagged_pids(tag: str) -> set[int]:
     """Return all live processes whose environment holds ``tag``, and their descendants."""
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
-    found = {pid for pid in pids if tag.encode() in environment_of(pid)}
-    parents = {pid: parent_of(pid) for pid in pids}
+    tagged = {pid for pid in pids if tag.encode() in environment_of(pid)}
+    parents = {pid: parent_of(pid) for pid in pids if pid not in tagged}
+    found = set(tagged)
     while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
         found |= more
-    return {pid for pid in found if environment_of(pid)}
+    return tagged | {pid for pid in found - tagged if environment_of(pid)}
 
 
 def end_all(tag: str) -> set[int]:
