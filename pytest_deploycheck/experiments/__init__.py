@@ -18,10 +18,10 @@ class Lane(enum.Enum):
 
     GENTLE = "on the stack that most checks share, which they must not hurt"
     HANGS = "on the stack whose workers hang, and which a new release then takes over"
-    STOPS = "on the stack that gets a new certificate, is stopped and started, and whose power is then cut"
+    STOPS = "on the stack that is stopped and started, and whose power is then cut"
     LATE = "on the stack whose database comes up after it, and whose processes are then killed"
     RESCALED = (
-        "on the stack that has one worker more than the project says, and gets a broken release in the end"
+        "on the stack that has one worker more than the project says, and where a broken release comes last"
     )
     ISSUE = "on the stack that gets its certificates from an ACME server, and whose workers then leak"
     OWN = "on stacks of their own, or without any"

@@ -22,6 +22,8 @@ from pytest_deploycheck.workshop import Workshop
 ORPHANS_S = 5.0
 # So many send requests; fewer where all of the app ends, and nobody can be served.
 CLIENTS, FEW = 4, 2
+# All is well when each of them has been answered so often.
+ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,13 +144,13 @@ def _end(
     with SteadyTraffic(
         stack.entry, stack.config.requests.read, clients=FEW if must_go else CLIENTS
     ) as traffic:
-        traffic.wait_for_good(10)
+        traffic.wait_for_good(ROUNDS * traffic.clients)
         log = NewLines(stack.log_files)
         step, at = f"{act}: {describe(victims)}", time.monotonic()
         end(victims)
         after, running = wait_for(look, settled, deadline_s=patience_s)
         recovered_s = time.monotonic() - at
-        traffic.wait_for_good(10, deadline_s=2)
+        traffic.wait_for_good(ROUNDS * traffic.clients, deadline_s=2)
     return Killed(
         stack=stack,
         steps=(f"{traffic.clients} connections sent requests to {stack.config.requests.read}", step),
