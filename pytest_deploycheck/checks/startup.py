@@ -133,7 +133,7 @@ def check_comes_back_after_a_power_cut(experiment: PowerCut, note: Note) -> None
     needs=(Need.MANAGER, Need.START),
 )
 def check_closing_the_terminal_does_not_stop_it(experiment: Hangup, note: Note) -> None:
-    """Run the start command in a terminal, close the terminal, and let the manager write to its logs."""
+    """Run the start command in a terminal, close the terminal, and let the manager write to its logs, if it has any."""
     note.measured(gap_s=round(experiment.gap_s, 2))
     assert experiment.serves, f"it serves no more; {experiment.state}"
     assert experiment.running, (

@@ -133,6 +133,7 @@ class _Watch:
     """Requests to a stack, one before the terminal was closed in which it was started, and the others since then."""
 
     start: Start
+    steps: list[str]
     at: float
     asked: list[Answer]
 
@@ -158,7 +159,7 @@ class _Watch:
 
 @lane(Lane.STOPS, uses=(cut_power,))
 def close_terminal(workshop: Workshop) -> _Watch:
-    """Close the terminal in which the stack was started, ask until it serves, or serves again, and rotate the logs.
+    """Close the terminal in which the stack was started, ask until it serves, or serves again; rotate the logs.
 
     Raises:
         Blocked: it did not serve before.
@@ -170,10 +171,12 @@ def close_terminal(workshop: Workshop) -> _Watch:
     if cut.terminal is None:
         raise NotVerified("no pseudo-terminal can be opened here: mount /dev/pts")
     before = cut.stack.entry.ask(cut.stack.config.requests.ready)
-    watch = _Watch(start=cut.start, at=time.monotonic(), asked=[before])
+    steps = ["the start command in a terminal", "the terminal is closed"]
+    watch = _Watch(start=cut.start, steps=steps, at=time.monotonic(), asked=[before])
     cut.terminal.close()
     watch.ask(lambda: watch.good_s > SETTLED_S)
-    cut.stack.rotate_logs()
+    if cut.stack.rotate_logs():
+        steps.append("the manager opens its logs anew")
     return watch
 
 
@@ -188,11 +191,7 @@ def watch_without_terminal(workshop: Workshop) -> Hangup:
         workshop.for_stops.end()
     return Hangup(
         stack=stack,
-        steps=(
-            "the start command in a terminal",
-            "the terminal is closed",
-            "then the manager's logs are rotated",
-        ),
+        steps=tuple(watch.steps),
         at=watch.at,
         asked=tuple(watch.asked),
         serves=serves,

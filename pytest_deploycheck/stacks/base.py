@@ -197,8 +197,9 @@ class BaseStack:
         """Return nothing: no container engine runs it."""
         return []
 
-    def rotate_logs(self) -> None:
-        """Do nothing: the manager keeps its own logs elsewhere."""
+    def rotate_logs(self) -> bool:
+        """Do nothing: the manager has no logs that it would open anew."""
+        return False
 
     def pass_time(self) -> None:
         """Let the time pass for scripts that do something and then ``sleep`` for hours."""

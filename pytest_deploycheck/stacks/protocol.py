@@ -150,8 +150,8 @@ class Stack(Protocol):
     def start_app(self) -> None:
         """Start the app through the manager and return at once."""
 
-    def rotate_logs(self) -> None:
-        """Let the manager open its logs anew, as logrotate does, where it says so in them: then it has to write."""
+    def rotate_logs(self) -> bool:
+        """Let the manager open its logs anew, as logrotate does, and write that it has; tell whether it can that."""
 
     def pass_time(self) -> None:
         """Let what waits for hours, to look whether the certificate has to be renewed, wait no longer."""

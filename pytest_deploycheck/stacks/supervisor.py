@@ -236,9 +236,10 @@ class SupervisorStack(BaseStack):
         wait = False
         self._rpc("supervisor.startProcessGroup", self._app, wait)
 
-    def rotate_logs(self) -> None:
+    def rotate_logs(self) -> bool:
         """Let Supervisor open its logs anew; it writes a line about it, to its terminal too."""
         kill({self.processes().manager} - {0}, signal.SIGUSR2)
+        return True
 
     def log_files(self) -> list[Path]:
         """Return what the start command prints to, Supervisor's own log, and those of its programs."""

@@ -48,6 +48,7 @@ def started(baked: Path) -> Iterator[tuple[FileIO, subprocess.Popen[bytes], psut
             cwd=project,
             env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             start_new_session=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  (there is no other thread)
         )
         supervisor = None
         try:
@@ -65,6 +66,11 @@ def started(baked: Path) -> Iterator[tuple[FileIO, subprocess.Popen[bytes], psut
                 with suppress(ProcessLookupError, psutil.Error):
                     process.send_signal(signal.SIGKILL)
             shell.wait()
+
+
+def _heed_ctrl_c() -> None:
+    """Undo what a test run in the background inherits: a shell cannot trap a signal that was ignored before."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _runs(process: psutil.Process) -> bool:
