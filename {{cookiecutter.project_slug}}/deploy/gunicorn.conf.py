@@ -83,7 +83,7 @@ def post_fork(_server: object, _worker: object) -> None:
 
 
 def post_worker_init(worker: ASGIWorker) -> None:
-    """Let as many connections wait as Gunicorn's parent does: the loop would take 100, and a socket refuses the rest."""
+    """Let as many connections wait as Gunicorn's parent does: the loop takes 100, and a socket refuses the rest."""
     worker.loop.call_soon(listen_for_stop, worker)
     worker.loop.create_server = partial(worker.loop.create_server, backlog=worker.cfg.backlog)
 
