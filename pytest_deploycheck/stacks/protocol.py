@@ -151,7 +151,7 @@ class Stack(Protocol):
         """Start the app through the manager and return at once."""
 
     def rotate_logs(self) -> bool:
-        """Let the manager open its logs anew, as logrotate does, and write that it has; tell whether it can that."""
+        """Let the manager open its logs anew, as logrotate does, and write that it has; tell whether it does."""
 
     def pass_time(self) -> None:
         """Let what waits for hours, to look whether the certificate has to be renewed, wait no longer."""

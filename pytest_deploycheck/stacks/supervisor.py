@@ -238,8 +238,9 @@ class SupervisorStack(BaseStack):
 
     def rotate_logs(self) -> bool:
         """Let Supervisor open its logs anew; it writes a line about it, to its terminal too."""
-        kill({self.processes().manager} - {0}, signal.SIGUSR2)
-        return True
+        manager = self._ask("supervisor.getPID")
+        kill({manager} if manager else (), signal.SIGUSR2)
+        return bool(manager)
 
     def log_files(self) -> list[Path]:
         """Return what the start command prints to, Supervisor's own log, and those of its programs."""

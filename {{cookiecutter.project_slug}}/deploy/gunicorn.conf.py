@@ -93,9 +93,9 @@ def listen_for_stop(worker: ASGIWorker) -> None:
     (serving,) = asyncio.all_tasks(worker.loop)
 
     def stop() -> None:
-        is_idle = worker.alive and len(worker.servers) == len(worker.sockets)
+        is_serving = worker.alive and len(worker.servers) == len(worker.sockets)
         worker.handle_exit_signal()
-        if is_idle:  # between two looks; this ends the pause, and requests in flight finish as ever
+        if is_serving:  # this ends the pause between two looks, and requests in flight finish as ever
             serving.cancel()
 
     worker.loop.add_signal_handler(signal.SIGTERM, stop)
