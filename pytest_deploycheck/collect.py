@@ -11,11 +11,11 @@ import pytest
 
 from pytest_deploycheck import checks
 from pytest_deploycheck.check import Check, Concept, check_of
-from pytest_deploycheck.experiments import Lane, is_calm, lane_of
+from pytest_deploycheck.experiments import Lane, ends_calmly, lane_of
 from pytest_deploycheck.own_checks import OwnModule
 from pytest_deploycheck.stacks.declared import Declared
 
-# Fixtures that wait until no experiment runs any more, except for calm ones.
+# Fixtures that wait until no experiment runs any more, except for those that have calmed down.
 NEED_QUIET = frozenset({"quiet_stack", "saturation", "overload"})
 ROOT_ID = "deploycheck"
 ANCHOR = "pyproject.toml"
@@ -112,7 +112,7 @@ def in_running_order(items: list[pytest.Item], *, checks_first: bool) -> list[py
     """Put own tests first, then checks that wait for no experiment, those that do, and those that need quiet.
 
     The experiment on the stack that they share ends when the slowest client has been dropped, so it is waited for last.
-    While there is quiet, calm experiments go on: who waits for one of them comes at the end.
+    While there is quiet, experiments that have calmed down go on: who waits for one of them comes at the end.
     With ``checks_first`` own tests come last: other processes run them.
     """
 
@@ -124,7 +124,7 @@ def in_running_order(items: list[pytest.Item], *, checks_first: bool) -> list[py
             return 3
         if record.experiment is None:
             return 0
-        if is_calm(record.experiment):
+        if ends_calmly(record.experiment):
             return 4
         return 2 if lane_of(record.experiment) is Lane.GENTLE else 1
 

@@ -38,14 +38,14 @@ def stack(workshop: Workshop) -> Stack:
 
 @pytest.fixture
 def quiet_stack(workshop: Workshop) -> Stack:
-    """The shared stack once only calm experiments run in the background: for checks that measure times."""
+    """The shared stack once experiments in the background only watch: for checks that measure times."""
     workshop.wait_for_quiet()
     return workshop.gentle.steady()
 
 
 @pytest.fixture(scope="session")
 def saturation(workshop: Workshop) -> Load:
-    """The shared stack under as many requests as it can answer, once only calm experiments run."""
+    """The shared stack under as many requests as it can answer, once experiments only watch."""
     workshop.wait_for_quiet()
     stack = workshop.gentle.steady()
     return saturate(stack, stack.config.requests.read)
@@ -53,7 +53,7 @@ def saturation(workshop: Workshop) -> Load:
 
 @pytest.fixture(scope="session")
 def overload(workshop: Workshop) -> list[UnderLoad]:
-    """The shared stack under far more slow requests than it can answer, once only calm experiments run.
+    """The shared stack under far more slow requests than it can answer, once experiments only watch.
 
     Another program on this machine can delay a healthy app once, so it is tried again where health was slow.
     """

@@ -113,21 +113,19 @@ class SteadyStack:
         return self.first_start.patience_s
 
     def _comes_back(self, *, ask_manager: bool) -> bool:
-        def settled() -> bool:
-            return self._is_steady(ask_manager=ask_manager) or self._is_final()
-
-        return wait_for(settled, bool, deadline_s=self.patience_s, every_s=0.1) and not self._is_final()
-
-    def _is_final(self) -> bool:
-        """Tell whether it has ended, and there is no manager that could start it again."""
-        stack = self.current
-        return stack is not None and stack.has_given_up() and not stack.processes().manager
-
-    def _is_steady(self, *, ask_manager: bool) -> bool:
+        """Tell whether it is steady in the end; it is not where it has ended, and no manager could start it again."""
         stack = self.current
         assert stack is not None
-        return (
-            (not ask_manager or stack.is_running())
-            and len(stack.processes().workers) >= (self._usual_workers or 0)
-            and is_good(stack.entry.status(stack.config.requests.ready, timeout_s=2))
-        )
+
+        def look() -> tuple[bool, bool]:
+            now = stack.processes()
+            is_final = not now.manager and stack.has_given_up()
+            is_steady = (
+                len(now.workers) >= (self._usual_workers or 0)
+                and (not ask_manager or stack.is_running())
+                and is_good(stack.entry.status(stack.config.requests.ready, timeout_s=2))
+            )
+            return is_steady, is_final
+
+        is_steady, is_final = wait_for(look, any, deadline_s=self.patience_s)
+        return is_steady and not is_final

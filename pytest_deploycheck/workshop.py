@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pytest_deploycheck import platforms
 from pytest_deploycheck.check import Check
 from pytest_deploycheck.config import Config
 from pytest_deploycheck.databases import find
-from pytest_deploycheck.experiments import Experiment, Lane, is_calm, lane_of, with_used
+from pytest_deploycheck.experiments import Experiment, Lane, lane_of, with_used
 from pytest_deploycheck.lanes import LaneThread
 from pytest_deploycheck.outcome import Blocked, NotVerified
 from pytest_deploycheck.proxies.protocol import Acme
@@ -23,7 +23,7 @@ from pytest_deploycheck.start import Start
 from pytest_deploycheck.steady import SteadyStack
 
 # For so long a lane leaves the CPU to another one, in seconds.
-WAY_DEADLINE_S = 60.0
+WAY_DEADLINE_S = 20.0
 
 
 class Workshop:
@@ -122,10 +122,15 @@ class Workshop:
             self._submit(experiment)
 
     def _give_way(self, experiments: list[Experiment], checks: list[Check]) -> None:
-        """Let some lanes begin when the gentle stack is up: all at once they would all be late."""
-        if any(check.experiment is None for check in checks):  # the first of them starts it
-            for lane in {Lane.ISSUE, Lane.OWN} & {lane_of(experiment) for experiment in experiments}:
-                self.lanes[lane].submit("give_way", lambda: self.gentle.was_started.wait(WAY_DEADLINE_S))
+        """Let some lanes begin when another stack is up, or will not be: all at once they would all be late."""
+        used = {lane_of(experiment) for experiment in experiments}
+        # The first check that asks for the gentle stack starts it.
+        gentle = self.gentle if any(check.experiment is None for check in checks) else None
+        hangs = self.for_hangs if Lane.HANGS in used else None
+        stops = self.for_stops if Lane.STOPS in used else None
+        for lane, first in ((Lane.ISSUE, gentle), (Lane.STOPS, hangs or gentle), (Lane.OWN, stops or gentle)):
+            if lane in used and first:
+                self.lanes[lane].submit("give_way", partial(first.was_started.wait, WAY_DEADLINE_S))
 
     def result_of(self, experiment: Experiment) -> Any:
         """Return what an experiment has found; wait for it, or run it, if need be."""
@@ -135,10 +140,14 @@ class Workshop:
         return future.result()
 
     def wait_for_quiet(self) -> None:
-        """Wait until no experiment runs in the background, except for calm ones."""
-        for experiment, future in list(self._experiments.items()):
-            if not is_calm(experiment):
-                future.exception()
+        """Wait until no experiment runs in the background, except for those that have calmed down."""
+        for lane in self.lanes.values():
+            lane.wait_for_quiet()
+
+    def calm_down(self) -> None:
+        """Say of the experiment that calls this that it only watches from now on: who needs quiet need not wait."""
+        for lane in self.lanes.values():
+            lane.calm_down()
 
     def _submit(self, experiment: Experiment) -> Future[Any]:
         if experiment not in self._experiments:

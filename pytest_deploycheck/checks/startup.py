@@ -8,7 +8,7 @@ from pytest_deploycheck.check import check
 from pytest_deploycheck.experiments.boot import Enabled, Kept, enable_for_the_start
 from pytest_deploycheck.experiments.late import LateDatabase, start_before_database
 from pytest_deploycheck.experiments.migrations import walk_migrations
-from pytest_deploycheck.experiments.power import Hangup, PowerCut, cut_power, watch_without_terminal
+from pytest_deploycheck.experiments.power import Hangup, PowerCut, close_terminal, cut_power
 from pytest_deploycheck.experiments.starts import (
     BadSettings,
     start_with_a_shell,
@@ -129,7 +129,7 @@ def check_comes_back_after_a_power_cut(experiment: PowerCut, note: Note) -> None
     "closing the terminal does not stop it",
     expect="it goes on serving, or serves again by itself, and the manager says that all runs",
     fix="a session of its own for the process manager, or one that outlives SIGHUP; and let it write to no terminal",
-    experiment=watch_without_terminal,
+    experiment=close_terminal,
     needs=(Need.MANAGER, Need.START),
 )
 def check_closing_the_terminal_does_not_stop_it(experiment: Hangup, note: Note) -> None:

@@ -17,9 +17,9 @@ class Lane(enum.Enum):
     """Experiments of one lane run one after the other, the lanes side by side."""
 
     GENTLE = "on the stack that most checks share, which they must not hurt"
-    HANGS = "on the stack whose workers hang, and which a new release then takes over"
+    HANGS = "on the stack whose workers hang, and whose server then exits"
     STOPS = "on the stack that is stopped and started, and whose power is then cut"
-    LATE = "on the stack whose database comes up after it, and whose processes are then killed"
+    LATE = "on the stack whose database comes up after it, whose processes are killed, and which gets a new release"
     RESCALED = (
         "on the stack that has one worker more than the project says, and where a broken release comes last"
     )
@@ -33,7 +33,7 @@ def lane(
     *,
     brings_stack: bool = False,
     ends_stack: bool = False,
-    is_calm: bool = False,
+    ends_calmly: bool = False,
     uses: tuple[Experiment, ...] = (),
 ) -> Callable[[F], F]:
     """Say where an experiment runs.
@@ -42,13 +42,13 @@ def lane(
         where: the lane.
         brings_stack: it starts the stack that others of its lane use, and comes first there.
         ends_stack: it leaves none, and comes last.
-        is_calm: it hardly uses the CPU, comes last too, and disturbs nobody who needs quiet.
+        ends_calmly: in the end it only watches, and says so (``Workshop.calm_down``); it comes last too.
         uses: other experiments, whose results it asks for.
     """
 
     def mark(function: F) -> F:
-        function.lane, function.is_calm, function.uses = where, is_calm, uses  # type: ignore[attr-defined]
-        function.turn = (ends_stack or is_calm) - brings_stack  # type: ignore[attr-defined]
+        function.lane, function.ends_calmly, function.uses = where, ends_calmly, uses  # type: ignore[attr-defined]
+        function.turn = (ends_stack or ends_calmly) - brings_stack  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -67,9 +67,9 @@ def _turn(experiment: Experiment) -> tuple[int, int]:
     return list(Lane).index(lane_of(experiment)), getattr(experiment, "turn", 0)
 
 
-def is_calm(experiment: Experiment) -> bool:
-    """Tell whether checks that need quiet need not wait for an experiment."""
-    return getattr(experiment, "is_calm", False)
+def ends_calmly(experiment: Experiment) -> bool:
+    """Tell whether checks that need quiet need not wait for the end of an experiment."""
+    return getattr(experiment, "ends_calmly", False)
 
 
 def lane_of(experiment: Experiment) -> Lane:

@@ -67,7 +67,7 @@ def issue_and_renew(workshop: Workshop) -> Issued:
         Blocked: certificates of the proxy's own, which nobody trusts, are not asked for.
         NotVerified: there is no ACME server here.
     """
-    if workshop.stack().certificate is None:
+    if (workshop.gentle.current or workshop.stack()).certificate is None:
         raise Blocked("the proxy serves no certificate of a CA (see TLS002)")
     run, domain = workshop.run, workshop.config.domain
     require_acme_server(workshop.config.root / ".venv")

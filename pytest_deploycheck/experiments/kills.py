@@ -94,12 +94,18 @@ def kill_server(workshop: Workshop) -> Killed:
     return _end(workshop.for_late, lambda before: before.servers, kill, "SIGKILL to the server")
 
 
-@lane(Lane.LATE)
+@lane(Lane.HANGS, ends_calmly=True)
 def exit_cleanly(workshop: Workshop) -> Killed:
     """Let one process that the manager has started for the app exit with status 0."""
     act = "exit of the server with status 0"
     end = partial(kill, number=EXIT_SIGNAL)
-    return _end(workshop.for_late, lambda before: frozenset({min(before.servers)}), end, act)
+    return _end(
+        workshop.for_hangs,
+        lambda before: frozenset({min(before.servers)}),
+        end,
+        act,
+        calm_down=workshop.calm_down,
+    )
 
 
 def _end(
@@ -107,11 +113,13 @@ def _end(
     choose: Callable[[Processes], frozenset[int]],
     end: Callable[[frozenset[int]], None],
     act: str,
+    *,
+    calm_down: Callable[[], None] = lambda: None,
 ) -> Killed:
     """Act on some processes under steady traffic, and watch until the app is whole again.
 
     Whole means all at once: the victims are gone, as many workers as before serve, none of the processes that must
-    go is left, and the manager says that all runs.
+    go is left, and the manager says that all runs, which can take it some seconds more.
     """
     stack = shared.steady()
     before = stack.processes()
@@ -129,15 +137,13 @@ def _end(
     def look() -> tuple[Processes, bool]:
         return stack.processes(), stack.is_running()
 
-    def whole(seen: tuple[Processes, bool]) -> bool:
-        now, running = seen
-        return (
-            running and not strays(now) and len(now.workers) >= len(before.workers) and not victims & now.tree
-        )
+    def serves(now: Processes) -> bool:
+        return not strays(now) and len(now.workers) >= len(before.workers) and not victims & now.tree
 
     def settled(seen: tuple[Processes, bool]) -> bool:
         """Tell whether nothing more will come: all is whole, or nothing is left and nobody starts it again."""
-        return whole(seen) or (not strays(seen[0]) and stack.has_given_up())
+        now, running = seen
+        return (running and serves(now)) or (not strays(now) and stack.has_given_up())
 
     is_final = not before.manager and victims == before.servers
     patience_s = ORPHANS_S if is_final else shared.patience_s
@@ -148,9 +154,14 @@ def _end(
         log = NewLines(stack.log_files)
         step, at = f"{act}: {describe(victims)}", time.monotonic()
         end(victims)
-        after, running = wait_for(look, settled, deadline_s=patience_s)
+        seen = wait_for(look, lambda seen: serves(seen[0]) or settled(seen), deadline_s=patience_s)
         recovered_s = time.monotonic() - at
         traffic.wait_for_good(ROUNDS * traffic.clients, deadline_s=2)
+    if not settled(seen):
+        calm_down()
+        seen = wait_for(look, settled, deadline_s=patience_s - recovered_s)
+        recovered_s = time.monotonic() - at
+    after, running = seen
     return Killed(
         stack=stack,
         steps=(f"{traffic.clients} connections sent requests to {stack.config.requests.read}", step),

@@ -133,7 +133,6 @@ class _Watch:
     """Requests to a stack, one before the terminal was closed in which it was started, and the others since then."""
 
     start: Start
-    steps: list[str]
     at: float
     asked: list[Answer]
 
@@ -157,41 +156,37 @@ class _Watch:
             time.sleep(0.2)
 
 
-@lane(Lane.STOPS, uses=(cut_power,))
-def close_terminal(workshop: Workshop) -> _Watch:
-    """Close the terminal in which the stack was started, ask until it serves, or serves again; rotate the logs.
+@lane(Lane.STOPS, ends_calmly=True, uses=(cut_power,))
+def close_terminal(workshop: Workshop) -> Hangup:
+    """Close the terminal in which the stack was started, and let the manager open its logs anew.
+
+    Ask until all has been well for some time since then, and the manager says so.
 
     Raises:
         Blocked: it did not serve before.
         NotVerified: this machine has no terminals.
     """
     cut: PowerCut = workshop.result_of(cut_power)
+    stack = cut.stack
     if not cut.start.served:
         raise Blocked(f"the start in a terminal did not serve (see BOOT004): {cut.start.describe()}")
     if cut.terminal is None:
         raise NotVerified("no pseudo-terminal can be opened here: mount /dev/pts")
-    before = cut.stack.entry.ask(cut.stack.config.requests.ready)
+    before = stack.entry.ask(stack.config.requests.ready)
     steps = ["the start command in a terminal", "the terminal is closed"]
-    watch = _Watch(start=cut.start, steps=steps, at=time.monotonic(), asked=[before])
+    watch = _Watch(start=cut.start, at=time.monotonic(), asked=[before])
     cut.terminal.close()
     watch.ask(lambda: watch.good_s > SETTLED_S)
-    if cut.stack.rotate_logs():
+    if stack.rotate_logs():
         steps.append("the manager opens its logs anew")
-    return watch
-
-
-@lane(Lane.STOPS, is_calm=True, uses=(close_terminal,))
-def watch_without_terminal(workshop: Workshop) -> Hangup:
-    """Ask until all has been well for some time since the terminal was closed, and the manager says so."""
-    watch: _Watch = workshop.result_of(close_terminal)
-    stack = watch.start.stack
+    workshop.calm_down()
     watch.ask(lambda: watch.good_s > CALM_S and stack.is_running())
     serves, running = watch.good_s > CALM_S, stack.is_running()
     if not (serves and running):
         workshop.for_stops.end()
     return Hangup(
         stack=stack,
-        steps=tuple(watch.steps),
+        steps=tuple(steps),
         at=watch.at,
         asked=tuple(watch.asked),
         serves=serves,

@@ -69,7 +69,7 @@ class Reloaded:
         )
 
 
-@lane(Lane.HANGS)
+@lane(Lane.LATE)
 def bring_new_release(workshop: Workshop) -> Reloaded:
     """Change the app's module and run the project's reload command under steady traffic.
 
@@ -81,18 +81,18 @@ def bring_new_release(workshop: Workshop) -> Reloaded:
         raise NotApplicable(
             "no command brings a new release into service: [tool.deploycheck] reload names one"
         )
-    stack = workshop.for_hangs.steady(ask_manager=True)
+    stack = workshop.for_late.steady(ask_manager=True)
     before = stack.processes()
     release(stack.copy, NEW_RELEASE)
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
         traffic.wait_for_good(10)
         at = time.monotonic()
         # It may build an image, run the previous steps and start a server.
-        finished = stack.call(command, timeout_s=COMMAND_TIMEOUT_S + workshop.for_hangs.patience_s)
+        finished = stack.call(command, timeout_s=COMMAND_TIMEOUT_S + workshop.for_late.patience_s)
         after = wait_for(
             stack.processes,
             lambda now: not now.workers & before.workers and len(now.workers) >= len(before.workers),
-            deadline_s=workshop.for_hangs.patience_s if finished.status == 0 else 0,
+            deadline_s=workshop.for_late.patience_s if finished.status == 0 else 0,
         )
         took_s = time.monotonic() - at
         traffic.wait_for_good(10, deadline_s=2)

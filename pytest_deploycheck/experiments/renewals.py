@@ -57,10 +57,10 @@ class Renewed:
         return [around("requests around the renewal", answers, moments)]
 
 
-@lane(Lane.RESCALED)
+@lane(Lane.HANGS)
 def renew_certificate(workshop: Workshop) -> Renewed:
     """Replace the certificate's files and run the project's hook, under traffic and with a slow request in flight."""
-    stack = workshop.rescaled.steady()
+    stack = workshop.for_hangs.steady()
     config, entry, files = stack.config, stack.entry, stack.certificate
     if files is None:
         raise Blocked("the proxy serves no certificate of a CA (see TLS002)")

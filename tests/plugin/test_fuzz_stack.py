@@ -56,6 +56,7 @@ def copy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         tag="DEPLOYCHECK_RUN=fuzz",
         ports=SimpleNamespace(take=lambda: next(ports)),
         ca=None,
+        shared=lambda _, make: make(),
     )
     copy = ProjectCopy(run=run, root=root)
     for module in (base, supervisor, caddy):

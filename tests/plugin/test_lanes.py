@@ -50,13 +50,47 @@ def test_job_may_wait_for_one_that_it_submits_to_its_own_lane() -> None:
     assert outer.result(TIMEOUT_S) == "found"
 
 
+def test_lane_is_quiet_when_its_last_job_is_calm_or_done() -> None:
+    """A job that calms down while others come after it makes no quiet, nor does what another lane says of itself."""
+    lane, other, gates = LaneThread("test"), LaneThread("other"), [threading.Event() for _ in range(3)]
+
+    def calm() -> None:
+        lane.calm_down()
+        gates[0].wait(TIMEOUT_S)
+
+    def work() -> None:
+        gates[1].wait(TIMEOUT_S)
+        lane.calm_down()
+        gates[2].wait(TIMEOUT_S)
+
+    def is_quiet() -> bool:
+        waits = threading.Thread(target=lane.wait_for_quiet, daemon=True)
+        waits.start()
+        waits.join(0.1)
+        return not waits.is_alive()
+
+    assert is_quiet()
+    first, last = lane.submit("calm", calm), lane.submit("work", work)
+    assert not is_quiet()
+    gates[0].set()
+    first.result(TIMEOUT_S)
+    other.submit("other", lane.calm_down).result(TIMEOUT_S)
+    assert not is_quiet()
+    gates[1].set()
+    lane.wait_for_quiet()
+    assert not last.done()
+    gates[2].set()
+    last.result(TIMEOUT_S)
+    assert is_quiet()
+
+
 def test_experiments_come_lane_by_lane_with_those_that_they_use() -> None:
-    """Each once: first who brings the lane's stack, then who is used by another, last who is calm or ends the stack."""
+    """Each once: first who brings the lane's stack, then who is used by another, last who ends calmly, or ends it."""
 
     @lane(Lane.STOPS)
     def used(_: Workshop) -> None: ...
 
-    @lane(Lane.STOPS, is_calm=True, uses=(used,))
+    @lane(Lane.STOPS, ends_calmly=True, uses=(used,))
     def calm(_: Workshop) -> None: ...
 
     @lane(Lane.STOPS, brings_stack=True)

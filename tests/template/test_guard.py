@@ -132,6 +132,23 @@ def test_who_was_big_from_the_beginning_is_left_alone(guarded: Guarded) -> None:
     assert guarded.messages() == []
 
 
+def test_what_workers_share_counts_once(guarded: Guarded) -> None:
+    """Each of them alone would be too big, and both together beyond the limit."""
+    shared = f"import os; shared = b'x' * {LIMIT_MB * 9 // 10} * 2**20; os.fork()"
+    guarded.start("-c", shared + WORKER, "1", "30", "obeys")
+    wait(lambda: len(list(guarded.folder.iterdir())) == 2)
+    pids = [int(file.name.split("-")[0]) for file in guarded.folder.iterdir()]
+    guarded.guard()
+    try:
+        wait(guarded.measured)
+        os.kill(max(pids), signal.SIGUSR1)
+        time.sleep(1.5)
+        assert guarded.messages() == []
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_the_next_guard_knows_what_this_one_knew(guarded: Guarded) -> None:
     """A worker that has grown while nobody looked was not born so big."""
     big, _ = guarded.workers(growth_mb=LIMIT_MB, does="not obey")

@@ -42,13 +42,17 @@ SHARE_MB = 0.7 * LIMIT_MB / COUNT
 GROWN = 1.5
 
 
-def memory_mb(pid: int) -> float:
-    """Measure a process: what it shares with others counts in part (PSS); 0 if it is gone."""
+def memory_mb(pid: int, *, quickly: bool = False) -> float:
+    """Measure a process; 0 if it is gone. What it shares with others counts in part (PSS), or all of it ``quickly``.
+
+    To know PSS, the kernel goes through all pages, and the process may have to wait: a hundred times as long.
+    """
+    file, names = ("status", "VmRSS|VmSwap") if quickly else ("smaps_rollup", "Pss|SwapPss")
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        text = Path(f"/proc/{pid}/{file}").read_text()
     except OSError:
         return 0
-    return sum(map(int, re.findall(r"^(?:Pss|SwapPss): +(\d+)", text, re.MULTILINE))) / 1024
+    return sum(map(int, re.findall(rf"^(?:{names}):\s+(\d+)", text, re.MULTILINE))) / 1024
 
 
 class Worker:
@@ -71,9 +75,9 @@ class Worker:
             self.new_mb = self.new_mb or float(self.file.read_text() or 0)
         except GONE:
             return False
-        self.parent, self.size_mb = int(stat[1]), memory_mb(int(self.pid))
+        self.parent = int(stat[1])
         if not self.new_mb:
-            self.new_mb = self.size_mb
+            self.new_mb = self.size_mb = memory_mb(int(self.pid))
             with suppress(OSError):  # the disk may be full
                 self.file.write_text(f"{self.new_mb:.1f}")  # for the guard after this one
         if beat != self.beat:
@@ -114,15 +118,18 @@ def act(workers: list[Worker], wanted: int) -> int:
             worker.send(signal.SIGKILL, f"its event loop has not moved for {HANG_S} s")
             return wanted
     parents = {worker.parent for worker in workers} - {os.getppid()}  # the server's, not {{ {"supervisor": "Supervisor", "systemd": "systemd"}.get(cookiecutter.process_manager, "this one's") }}
-    total = sum(worker.size_mb for worker in workers) + sum(map(memory_mb, parents))
-    biggest = max(workers, key=lambda worker: worker.size_mb)
     all_are_there = len(workers) >= wanted and not any(worker.asked_to_go for worker in workers)
 {%- if cookiecutter.process_manager == "swarm" %}
     if all_are_there:
         fcntl.flock(TURN, fcntl.LOCK_UN)
 {%- endif %}
-    if biggest.size_mb < GROWN * biggest.new_mb:
-        return wanted
+    for quickly in True, False:
+        for worker in workers:
+            worker.size_mb = memory_mb(int(worker.pid), quickly=quickly)
+        total = sum(worker.size_mb for worker in workers) + sum(memory_mb(pid, quickly=quickly) for pid in parents)
+        biggest = max(workers, key=lambda worker: worker.size_mb)
+        if biggest.size_mb < GROWN * biggest.new_mb or (total <= LIMIT_MB and biggest.size_mb <= SHARE_MB):
+            return wanted
     if total > LIMIT_MB:
         # There is a limit, and it bites (MEM002).
         biggest.send(signal.SIGKILL, f"all together hold {total:.0f} MiB, the limit is {LIMIT_MB}")
