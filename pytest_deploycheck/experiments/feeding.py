@@ -262,7 +262,7 @@ def leak(workshop: Workshop) -> Leaked:
         PatientTraffic(stack.entry, stack.config.requests.read, timeout_s=patience_s) as traffic,
         contextlib.closing(stack.entry.line(timeout_s=patience_s)) as line,
     ):
-        traffic.wait_for_good(10)
+        traffic.wait_for_rounds()
         deadline_s = max(LEAK_DEADLINE_S, LEAK_RECOVERIES * patience_s)
         wait_for(lambda: leak_some(line), bool, deadline_s=deadline_s, every_s=LEAK_EVERY_S)
         after = wait_for(
@@ -271,7 +271,7 @@ def leak(workshop: Workshop) -> Leaked:
             deadline_s=patience_s,
         )
         took_s = time.monotonic() - began
-        traffic.wait_for_good(10, deadline_s=2)
+        traffic.wait_for_rounds(deadline_s=2)
     ended = shut_down()
     kill(before.workers & stack.processes().workers)  # they give their memory back
     return Leaked(

@@ -22,8 +22,6 @@ from pytest_deploycheck.workshop import Workshop
 ORPHANS_S = 5.0
 # So many send requests; fewer where all of the app ends, and nobody can be served.
 CLIENTS, FEW = 4, 2
-# All is well when each of them has been answered so often.
-ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,13 +148,13 @@ def _end(
     with SteadyTraffic(
         stack.entry, stack.config.requests.read, clients=FEW if must_go else CLIENTS
     ) as traffic:
-        traffic.wait_for_good(ROUNDS * traffic.clients)
+        traffic.wait_for_rounds()
         log = NewLines(stack.log_files)
         step, at = f"{act}: {describe(victims)}", time.monotonic()
         end(victims)
         seen = wait_for(look, lambda seen: serves(seen[0]) or settled(seen), deadline_s=patience_s)
         recovered_s = time.monotonic() - at
-        traffic.wait_for_good(ROUNDS * traffic.clients, deadline_s=2)
+        traffic.wait_for_rounds(deadline_s=2)
     if not settled(seen):
         calm_down()
         seen = wait_for(look, settled, deadline_s=patience_s - recovered_s)

@@ -85,7 +85,7 @@ def bring_new_release(workshop: Workshop) -> Reloaded:
     before = stack.processes()
     release(stack.copy, NEW_RELEASE)
     with SteadyTraffic(stack.entry, stack.config.requests.read) as traffic:
-        traffic.wait_for_good(10)
+        traffic.wait_for_rounds()
         at = time.monotonic()
         # It may build an image, run the previous steps and start a server.
         finished = stack.call(command, timeout_s=COMMAND_TIMEOUT_S + workshop.for_late.patience_s)
@@ -95,7 +95,7 @@ def bring_new_release(workshop: Workshop) -> Reloaded:
             deadline_s=workshop.for_late.patience_s if finished.status == 0 else 0,
         )
         took_s = time.monotonic() - at
-        traffic.wait_for_good(10, deadline_s=2)
+        traffic.wait_for_rounds(deadline_s=2)
     return Reloaded(
         stack=stack,
         steps=(

@@ -67,7 +67,7 @@ def renew_certificate(workshop: Workshop) -> Renewed:
     if config.renewal_hook is None and files.renews_itself:
         raise NotApplicable("the proxy renews its certificates itself, and renewal_hook is not set")
     with PatientTraffic(entry, config.requests.live, clients=CLIENTS, pause_s=0.05) as traffic:
-        traffic.wait_for_good(3 * CLIENTS)
+        traffic.wait_for_rounds()
         slow = InFlight(stack, "hold", f"seconds={SLOW_REQUEST_S}")
         new, at = files.issue(stack.copy.run.ca), time.monotonic()
         hook = stack.call(config.renewal_hook, files.hook_environment) if config.renewal_hook else None
@@ -78,7 +78,7 @@ def renew_certificate(workshop: Workshop) -> Renewed:
         )
         served_s = time.monotonic() - at if served == new else None
         slow.answer()
-        traffic.wait_for_good(3 * CLIENTS, deadline_s=3)
+        traffic.wait_for_rounds(deadline_s=3)
     return Renewed(
         stack=stack,
         steps=(

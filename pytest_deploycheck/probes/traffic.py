@@ -16,6 +16,9 @@ from pytest_deploycheck.probes.line import TIMEOUT_S, Line
 from pytest_deploycheck.probes.repeat import Repeated
 from pytest_deploycheck.probes.wait import wait_for
 
+# All is well when each connection has been answered so often.
+ROUNDS = 3
+
 
 @dataclass(frozen=True)
 class TimeLine:
@@ -86,6 +89,10 @@ class SteadyTraffic(Repeated):
     def wait_for_good(self, count: int, *, deadline_s: float = 10.0) -> bool:
         """Wait until ``count`` more requests have been answered with 2xx; tell whether they were in time."""
         return self._wait_for(count, lambda answer: answer.ok, deadline_s)
+
+    def wait_for_rounds(self, *, deadline_s: float = 10.0) -> bool:
+        """Wait until each connection, on the average, has been answered with 2xx three times more."""
+        return self.wait_for_good(ROUNDS * self.clients, deadline_s=deadline_s)
 
     def wait_for_any(self, count: int, *, deadline_s: float = 10.0) -> bool:
         """Wait until ``count`` more requests have ended, well or badly; tell whether they were in time."""
