@@ -37,8 +37,9 @@ class Killed:
         before, after: the app's processes.
         running: whether the manager said that all runs, in the end.
         strays: processes of before, outside of the manager's tree, that still lived in the end.
-        recovered_s: seconds until the app was whole again; the deadline if it never was.
-        traffic: requests to the project's ``read`` route meanwhile.
+        served_s: seconds until as many workers as before served again; the deadline if they never did.
+        recovered_s: seconds until the app was whole again, for the manager too; the deadline if it never was.
+        traffic: requests to the project's ``read`` route until it served again.
         log: what manager, app and proxy wrote to their logs meanwhile.
     """
 
@@ -51,6 +52,7 @@ class Killed:
     after: Processes
     running: bool
     strays: frozenset[int]
+    served_s: float
     recovered_s: float
     traffic: TimeLine
     log: tuple[str, ...]
@@ -65,7 +67,9 @@ class Killed:
         """The requests around the act."""
         whole = self.running and not self.strays and len(self.after.workers) >= len(self.before.workers)
         moments = [(self.at, self.act)]
-        moments += [(self.at + self.recovered_s, "all workers are back")] if whole else []
+        moments += [(self.at + self.served_s, "all workers are back")] if whole else []
+        if whole and self.recovered_s > self.served_s:
+            moments.append((self.at + self.recovered_s, "the manager says that all runs"))
         path = self.stack.config.requests.read
         return [around(f"requests around {self.act}", {f"GET {path}": self.traffic.answers}, moments)]
 
@@ -153,11 +157,11 @@ def _end(
         step, at = f"{act}: {describe(victims)}", time.monotonic()
         end(victims)
         seen = wait_for(look, lambda seen: serves(seen[0]) or settled(seen), deadline_s=patience_s)
-        recovered_s = time.monotonic() - at
+        served_s = recovered_s = time.monotonic() - at
         traffic.wait_for_rounds(deadline_s=2)
     if not settled(seen):
         calm_down()
-        seen = wait_for(look, settled, deadline_s=patience_s - recovered_s)
+        seen = wait_for(look, settled, deadline_s=patience_s - served_s)
         recovered_s = time.monotonic() - at
     after, running = seen
     return Killed(
@@ -170,6 +174,7 @@ def _end(
         after=after,
         running=running,
         strays=strays(after),
+        served_s=served_s,
         recovered_s=recovered_s,
         traffic=traffic.time_line,
         log=log.read(),
