@@ -39,9 +39,8 @@ class Events:
         if not self.file.exists():
             return []
         complete, _, _ = self.file.read_text(encoding="utf-8").rpartition("\n")
-        records = [
-            json.loads(line) for line in complete.splitlines() if name in line
-        ]  # to parse all takes longer
+        lines = [line for line in complete.splitlines() if name in line]  # to parse all would take longer
+        records = [json.loads(line) for line in lines]
         events = [Event(record.pop("t"), record.pop("pid"), record.pop("name"), record) for record in records]
         found = [event for event in events if event.name == name and since <= event.t <= until]
         return sorted(found, key=lambda event: event.t)

@@ -45,7 +45,7 @@ GROWN = 1.5
 def memory_mb(pid: int, *, quickly: bool = False) -> float:
     """Measure a process; 0 if it is gone. What it shares with others counts in part (PSS), or all of it ``quickly``.
 
-    To know PSS, the kernel goes through all pages, and the process may have to wait: a hundred times as long.
+    For PSS the kernel goes through all pages, which takes a hundred times as long, and the process may have to wait.
     """
     file, names = ("status", "VmRSS|VmSwap") if quickly else ("smaps_rollup", "Pss|SwapPss")
     try:
