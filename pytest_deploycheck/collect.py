@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from pytest_deploycheck import checks
+from pytest_deploycheck.arguments import ROOT_ID
 from pytest_deploycheck.check import Check, Concept, check_of
 from pytest_deploycheck.experiments import Lane, ends_calmly, lane_of
 from pytest_deploycheck.own_checks import OwnModule
@@ -17,18 +18,6 @@ from pytest_deploycheck.stacks.declared import Declared
 
 # Fixtures that wait until no experiment runs any more, except for those that have calmed down.
 NEED_QUIET = frozenset({"quiet_stack", "saturation", "overload"})
-ROOT_ID = "deploycheck"
-ANCHOR = "pyproject.toml"
-
-
-def anchor_of(root: Path) -> Path:
-    """Return the file at which the checks stand: ``pyproject.toml``, or in a project without one another file.
-
-    Not a Python file: pytest would import it for tests.
-    """
-    usual = root / ANCHOR
-    others = (path for path in sorted(root.iterdir()) if path.is_file() and path.suffix != ".py")
-    return usual if usual.is_file() else next(others, usual)
 
 
 class CheckFile(pytest.File):
@@ -91,35 +80,17 @@ def record_of(item: pytest.Item | pytest.Collector) -> Check | None:
     return check_of(getattr(item, "function", None))
 
 
-def add_checks(config: pytest.Config) -> None:
-    """Make the session collect the anchor; node ids of checks are pasted back as arguments.
-
-    Where a folder around the anchor is collected anyway, it is not named once more: pytest 8 would forget the folder.
-    """
-    anchor = str(anchor_of(config.rootpath))
-    translated = [
-        anchor + arg.removeprefix(ROOT_ID) if arg.startswith(f"{ROOT_ID}::") else arg for arg in config.args
-    ]
-    asked_for_checks = translated != config.args or any(
-        Path(arg).name == Path(anchor).name for arg in config.args
-    )
-    folders = [config.invocation_params.dir / arg for arg in config.args]
-    is_collected = any(config.rootpath.is_relative_to(folder.resolve()) for folder in folders)
-    config.args[:] = translated if asked_for_checks or is_collected else [*config.args, anchor]
-
-
-def in_running_order(items: list[pytest.Item], *, checks_first: bool) -> list[pytest.Item]:
+def in_running_order(items: list[pytest.Item]) -> list[pytest.Item]:
     """Put own tests first, then checks that wait for no experiment, those that do, and those that need quiet.
 
     The experiment on the stack that they share ends when the slowest client has been dropped, so it is waited for last.
     While there is quiet, experiments that have calmed down go on: who waits for one of them comes at the end.
-    With ``checks_first`` own tests come last: other processes run them.
     """
 
     def turn(item: pytest.Item) -> int:
         record = record_of(item)
         if record is None:
-            return 5 if checks_first else -1
+            return -1
         if NEED_QUIET.intersection(getattr(item, "fixturenames", ())):
             return 3
         if record.experiment is None:

@@ -1,55 +1,45 @@
-"""With pytest-xdist: all checks go to one worker process, and the project's own tests spread over the others.
+"""With pytest-xdist's ``-n``: one of the N processes makes the checks, the others run the project's own tests.
 
-Checks share stacks, which a second worker would have to start once more. A ``--dist`` of the user's own is respected.
+Checks share stacks, which a second process would have to start once more.
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 
 import pytest
 
-from pytest_deploycheck.plugin import NODE_ID_PREFIX
-
-CHECKS_TOGETHER = "deploycheck"
+from pytest_deploycheck import arguments, platforms
 
 
-def choose(config: pytest.Config) -> None:
-    """Take over the distribution, if there is one and the user asked for none in particular."""
-    if config.getoption("dist", "no") == "load" and not _asked_for(config):
-        config.option.dist = CHECKS_TOGETHER
-        config.option.loadscopereorder = False  # checks take longest: they come first, as they are collected
+def take_a_process(config: pytest.Config) -> bool:
+    """Take one of the processes for the checks; tell whether there is one that they can have.
+
+    Processes of ``--tx``, which may be on other machines, are left alone. Call it before pytest-xdist looks at its
+    options.
+    """
+    option = config.option
+    own, checks = arguments.split(config)
+    if getattr(option, "dist", "no") == "no" or option.collectonly or not platforms.is_supported():
+        return False
+    if (checks and not own) or getattr(option, "lf", False):  # --lf looks at checks and own tests together
+        _keep(option, 0)
+        return False
+    if option.numprocesses:
+        processes = len(option.tx)
+        _keep(option, processes - 1)
+        return processes > 1
+    return True
 
 
-def _asked_for(config: pytest.Config) -> bool:
-    """Tell whether there is a ``--dist``: ``-n`` alone means ``--dist=load`` too."""
-    words = [*config.invocation_params.args, *config.getini("addopts")]
-    words += os.environ.get("PYTEST_ADDOPTS", "").split()
-    return config.option.distload or any(str(word).startswith("--dist") for word in words)
-
-
-def is_ours(config: pytest.Config) -> bool:
-    """Tell whether all checks go to one worker, in the main process and in the workers."""
-    told = getattr(config, "workerinput", {}).get(CHECKS_TOGETHER, False)
-    return bool(told or config.getoption("dist", "no") == CHECKS_TOGETHER)
-
-
-def is_distributed(config: pytest.Config) -> bool:
-    """Tell whether tests run in workers of pytest-xdist, of which this may be one."""
-    return is_worker(config) or config.getoption("dist", "no") != "no"
+def _keep(option: argparse.Namespace, processes: int) -> None:
+    """Let pytest-xdist start so many; instead of one, this process itself is used, which has imported all already."""
+    kept = processes if processes > 1 else 0
+    option.tx, option.numprocesses = option.tx[:kept], kept
+    if not kept:
+        option.dist = "no"
 
 
 def is_worker(config: pytest.Config) -> bool:
     """Tell whether this is a worker of pytest-xdist."""
     return hasattr(config, "workerinput")
-
-
-def scheduler(config: pytest.Config, log: object) -> object:
-    """Return what hands the tests out: the checks as one unit, other tests by function."""
-    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped,unused-ignore]
-
-    class ChecksTogether(LoadScopeScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            return NODE_ID_PREFIX if nodeid.startswith(NODE_ID_PREFIX) else nodeid.partition("[")[0]
-
-    return ChecksTogether(config, log)

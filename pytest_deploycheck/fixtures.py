@@ -18,9 +18,9 @@ from pytest_deploycheck.workshop import Workshop
 @pytest.fixture(scope="session")
 def workshop(request: pytest.FixtureRequest) -> Workshop:
     """Makes stacks."""
-    session = request.config.pluginmanager.get_plugin("deploycheck-session")
-    assert session is not None
-    found: Workshop = session.workshop
+    making = request.config.pluginmanager.get_plugin("deploycheck-making")
+    assert making is not None
+    found: Workshop = making.workshop
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Generator
 import pytest
 
 NODE_ID_PREFIX = "deploycheck::"
+CHECKS_ARE_APART = "deploycheck_apart"  # what workers of pytest-xdist are told
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -77,8 +78,14 @@ def pytest_load_initial_conftests(args: list[str]) -> Generator[None, None, None
 
 def pytest_configure(config: pytest.Config) -> None:
     """Hand over to the session plugin, when asked to."""
+    config.addinivalue_line("markers", "deploycheck: a check of the project's deployment")
     asked_by_id = any(arg.startswith(NODE_ID_PREFIX) for arg in config.args)
     if config.option.deploycheck or asked_by_id:
+        if getattr(config, "workerinput", {}).get(CHECKS_ARE_APART):
+            from pytest_deploycheck import arguments
+
+            arguments.leave_checks_out(config)
+            return
         from pytest_deploycheck import platforms
 
         if not platforms.can_read_manifests():

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_deploycheck.collect import anchor_of
+from pytest_deploycheck.arguments import anchor_of
 from pytest_deploycheck.reader import load
 from pytest_deploycheck.sandbox.project_copy import copy_project
 

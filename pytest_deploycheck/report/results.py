@@ -21,6 +21,7 @@ from pytest_deploycheck.report.baseline import Baseline
 from pytest_deploycheck.report.document import Report
 from pytest_deploycheck.report.log_excerpts import last_lines, telling_lines
 from pytest_deploycheck.report.verdicts import Verdict, is_observed, verdict_of
+from pytest_deploycheck.stacks.declared import Declared
 from pytest_deploycheck.stacks.protocol import Stack, StackError
 from pytest_deploycheck.workshop import Workshop
 
@@ -31,10 +32,10 @@ BRIEF_LOG_LINES = 3
 class Results:
     """The results of one run, in the order of their IDs."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, declared: Declared | None) -> None:
         self.config = config
-        self.parts: dict[str, str] = {}
-        self.relocated: list[str] = []
+        self.parts: dict[str, str] = dict(declared.parts) if declared else {}
+        self.relocated: list[str] = declared.read if declared else []
         self.timings: dict[str, object] = {}
         self._results: dict[str, Result] = {}
 

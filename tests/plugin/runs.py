@@ -9,14 +9,17 @@ from pathlib import Path
 
 from harness import pytest_in
 
+from pytest_deploycheck.sandbox.guardian import environment_of
+
 
 def start(project: Path, tmp: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a run whose sandbox is made below ``tmp``."""
+    """Start a run of checks whose sandbox is made below ``tmp``; of own tests, too, where arguments name some."""
     return subprocess.Popen(
         [
             *pytest_in(project),
             "-p",
             "no:cacheprovider",
+            f"--basetemp={project.parent / 'of-own-tests'}",
             "--deploycheck",
             *arguments,
             "pyproject.toml",
@@ -36,3 +39,21 @@ def _as_in_a_terminal() -> None:
     """Let Ctrl-C and a closed terminal count: who starts this test in the background has them ignored."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+
+
+def processes_of(tmp: Path) -> list[int]:
+    """Return the live processes that were started in a sandbox below ``tmp``."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if f"DEPLOYCHECK_EVENTS={tmp}/".encode() in environment_of(pid)]
+
+
+def pytest_with(project: Path, *arguments: str, remembers: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run pytest in a project, with its own tests unless other arguments are given; it may remember what failed."""
+    return subprocess.run(
+        [*pytest_in(project), *([] if remembers else ["-p", "no:cacheprovider"]), *arguments],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import psutil
 import pytest
-from harness import Sabotage, copy_of, pytest_in, run_deploycheck
-from runs import start
+from harness import copy_of, pytest_in, run_deploycheck
+from runs import processes_of, start
 
 from pytest_deploycheck.sandbox.guardian import environment_of
 from pytest_deploycheck.sandbox.ports import is_taken, listener
@@ -32,31 +29,10 @@ LAST_MOMENT_S = 1.0
 SOME = "--deploycheck-select=RST001,RST005,PRE004"
 
 
-@pytest.fixture
-def project(broken: Callable[[Sabotage], Path]) -> Path:
-    """An unbroken project of this test's own."""
-    return broken(Sabotage(id="none", changes=(), caught_by=frozenset()))
-
-
-@pytest.fixture
-def short_tmp() -> Iterator[Path]:
-    """A temporary folder of this test's own, with a short path: unix sockets are made in it."""
-    folder = Path("/tmp", f"t{os.getpid()}-{random.randrange(10**6)}")
-    folder.mkdir()
-    yield folder
-    folder.rmdir()  # fails if anything was left in it
-
-
 def add_settings(project: Path, text: str) -> None:
     """Put lines at the head of ``[tool.deploycheck]``."""
     file = project / "pyproject.toml"
     file.write_text(file.read_text().replace("[tool.deploycheck]\n", f"[tool.deploycheck]\n{text}\n", 1))
-
-
-def processes_of(tmp: Path) -> list[int]:
-    """Return the live processes that were started in a sandbox below ``tmp``."""
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if f"DEPLOYCHECK_EVENTS={tmp}/".encode() in environment_of(pid)]
 
 
 def ports_of(pids: list[int]) -> set[int]:
@@ -97,7 +73,6 @@ def test_interrupt_leaves_nothing(
     """Ctrl-C, SIGTERM or a closed terminal leaves no process, no port, no file, and the project as it was.
 
     The moments lie all over the length of a run, more of them early, where it has cost little yet.
-    Every fifth run has all checks, and so more in the air.
     """
     seed = os.environ.get("DEPLOYCHECK_SEED", f"{time.time()}")
     dice = random.Random(f"{seed}-{attempt}")
@@ -106,7 +81,9 @@ def test_interrupt_leaves_nothing(
     said = f"seed {seed}, {number.name} after {moment_s:.2f} s"
     record_property("interrupt", said)
     files = files_of(project)
-    run = start(project, short_tmp, *([SOME] if attempt % 5 else []))
+    # Every fifth run has all checks, and so more in the air; others have own tests beside them.
+    arguments = {0: [], 2: [SOME, "-n2", "tests"], 4: [SOME, "-n3", "tests"]}.get(attempt % 5, [SOME])
+    run = start(project, short_tmp, *arguments)
     time.sleep(moment_s)
     ports = ports_of(processes_of(short_tmp))
     was_over, at = run.poll() is not None, time.monotonic()
@@ -166,9 +143,10 @@ def test_interrupt_while_the_temporary_folder_is_tried(
     assert not list(short_tmp.iterdir()), output
 
 
-def test_even_sigkill_leaves_nothing(project: Path, short_tmp: Path) -> None:
+@pytest.mark.parametrize("more", [[], ["-n2", "tests"], ["-n3", "tests"]])
+def test_even_sigkill_leaves_nothing(project: Path, short_tmp: Path, more: list[str]) -> None:
     """Nobody can clean up after a SIGKILL of itself: the guardian does."""
-    run = start(project, short_tmp, "--deploycheck-select=RST001")
+    run = start(project, short_tmp, "--deploycheck-select=RST001", *more)
     deadline = time.monotonic() + PATIENCE_S
     while not processes_of(short_tmp) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -232,64 +210,6 @@ def test_waived_failure_is_not_green(project: Path) -> None:
     assert verdict.exit_status == pytest.ExitCode.OK
     strict = run_deploycheck(project, "--deploycheck-select=TLS003,RST005", "--deploycheck-strict")
     assert strict.exit_status == pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_with(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest in a project, with its own tests unless other arguments are given."""
-    return subprocess.run(
-        [*pytest_in(project), "-p", "no:cacheprovider", *arguments],
-        cwd=project,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_reports_and_xdist(project: Path, tmp_path: Path) -> None:
-    """With -n 2 one worker gets all checks, the reports are whole, and JUnit holds each; a pasted node id runs."""
-    done = pytest_with(
-        project,
-        *("-n", "2", "-v", "--deploycheck", "--deploycheck-select=RST001,RST005"),
-        *(f"--deploycheck-report={tmp_path}", f"--junit-xml={tmp_path / 'junit.xml'}"),
-    )
-    assert done.returncode == 0, done.stdout
-    workers = re.findall(r"^\[(gw\d+)\] .* PASSED deploycheck::", done.stdout, re.MULTILINE)
-    others = re.findall(r"^\[(gw\d+)\] .* PASSED tests/", done.stdout, re.MULTILINE)
-    assert len(workers) == 2
-    assert len(set(workers)) == 1
-    assert set(others) - set(workers)
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert report["schema"] == 1
-    assert report["stack"] == {
-        "manager": "supervisor",
-        "proxy": "caddy",
-        "server": "gunicorn",
-        "database": "sqlite",
-    }
-    assert {item["id"]: (item["status"], item["evidence"]) for item in report["checks"]} == {
-        "RST001": ("passed", "observed"),
-        "RST005": ("passed", "observed"),
-    }
-    assert [chart["kind"] for item in report["checks"] for chart in item["charts"]] == [
-        "requests"
-    ]  # of RST001
-    timings = report["timings"]
-    assert 0 < timings["cold_start_s"] < timings["wall_s"]
-    assert timings["experiments"]["kill_worker"] == timings["lanes"]["late"]
-    # Two stacks of three app processes each, of which each imports the app.
-    assert 2 < timings["cpu_s"] < timings["cores"] * timings["wall_s"]
-    cases = ET.parse(tmp_path / "junit.xml").findall(".//testcase")
-    assert len(cases) == len(workers) + len(others)
-    pasted = pytest_with(project, "-q", "deploycheck::restarts::check_error_costs_one_request")
-    assert "1 passed" in pasted.stdout
-
-
-def test_a_dist_of_the_users_own_is_left_alone(project: Path) -> None:
-    """Who asks for --dist gets it."""
-    arguments = ("-n", "1", "--deploycheck", "-m", "not deploycheck", "-k", "good_values")
-    assert "ChecksTogether" in pytest_with(project, "-v", *arguments).stdout
-    assert "ChecksTogether" not in pytest_with(project, "-v", *arguments, "--dist=load").stdout
 
 
 def test_last_failed_runs_again(project: Path) -> None:
