@@ -107,11 +107,14 @@ def make_checks(
         connection: to the other process; its end is the end of this one.
     """
     plugins = session.config.pluginmanager
-    telling, making = Telling(session.config, connection), new_making()
-    threading.Thread(target=_end_with_the_other, args=(connection, making), daemon=True).start()
+    telling = Telling(session.config, connection)
+    making: Making | None = None
     error: BaseException | None = None
     try:
+        # First of all: threads of `Making` start production's processes, which would go on to hold them back.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        making = new_making()
+        threading.Thread(target=_end_with_the_other, args=(connection, making), daemon=True).start()
         _part(session.config)
         plugins.register(telling)
         plugins.register(making, "deploycheck-making")
@@ -125,9 +128,10 @@ def make_checks(
     except Exception:  # noqa: BLE001  (raised in the other process)
         error = RuntimeError(traceback.format_exc())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is to be kept from its end any more
-    making.pytest_sessionfinish()
+    if making:
+        making.pytest_sessionfinish()
     telling.tell_calls()
-    telling.tell(Over(making.results.timings, error))
+    telling.tell(Over(making.results.timings if making else {}, error))
     with contextlib.suppress(OSError):
         telling.wait()
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -148,6 +149,24 @@ def test_what_each_said_is_told_apart(project: Path, own_tests: Path, processes:
     assert "nothing was sold" in done.stdout
     assert "UserWarning: nobody buys" in done.stdout
     assert "2 failed, 3 passed" in done.stdout
+
+
+def test_production_heeds_all_signals(project: Path, own_tests: Path, tmp_path: Path) -> None:
+    """What the process with the checks holds back around its fork is not held back from what it starts."""
+    start_command, seen = project / "deploy/start", tmp_path / "masks"
+    start_command.rename(project / "deploy/start-it")  # a shell, which would hold nothing back
+    start_command.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal\n"
+        f"with open({str(seen)!r}, 'a') as file:\n"
+        "    print(signal.pthread_sigmask(signal.SIG_BLOCK, []), file=file)\n"
+        "script = os.path.abspath(__file__) + '-it'\n"
+        "os.execv(script, [script])\n"
+    )
+    start_command.chmod(0o755)
+    done = pytest_with(project, "-n2", "--deploycheck", "--deploycheck-select=RST001", str(own_tests))
+    assert done.returncode == 0, done.stdout
+    assert set(seen.read_text().splitlines()) == {"set()"}
 
 
 def test_first_failure_of_a_check_ends_all(project: Path, short_tmp: Path) -> None:
