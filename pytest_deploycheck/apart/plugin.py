@@ -124,7 +124,7 @@ class Apart:
                     raise error
 
     def _repeat(self, call: Call) -> None:
-        """Call a hook that was called there; a report in pytest's own words again."""
+        """Call a hook that was called there, with a report of which plain data was made."""
         arguments = call.arguments
         if "report" in arguments:
             report = self.config.hook.pytest_report_from_serializable(
