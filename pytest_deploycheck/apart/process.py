@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 import threading
 import traceback
@@ -12,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import pytest
@@ -42,8 +42,9 @@ class Telling:
         self._calls: list[Call] = []
 
     def tell(self, message: Message) -> None:
-        """Put a message into the queue."""
-        self._thread.submit("tell", partial(self._connection.send_bytes, pickle.dumps(message)))
+        """Put a message into the queue, as ``Connection.send`` would send it."""
+        data = ForkingPickler.dumps(message)
+        self._thread.submit("tell", partial(self._connection.send_bytes, data))
 
     def tell_calls(self) -> None:
         """Tell which hooks were called since it was told last."""
