@@ -47,9 +47,9 @@ def _connections(pid: int) -> list[Any]:
 
 
 def files_of(project: Path) -> dict[str, bytes]:
-    """Return the content of all files of a project; compiled Python does not count."""
-    files = (path for path in project.rglob("*") if path.is_file() and ".venv" not in path.parts)
-    return {str(path): path.read_bytes() for path in files if path.suffix != ".pyc"}
+    """Return the content of all files of a project; what Python compiles does not count, whole or half."""
+    files = (path for path in project.rglob("*") if path.is_file())
+    return {str(path): path.read_bytes() for path in files if not {".venv", "__pycache__"} & set(path.parts)}
 
 
 @pytest.fixture(scope="module")
