@@ -13,8 +13,9 @@ from pytest_deploycheck.outcome import NotVerified
 from pytest_deploycheck.own_checks import OwnModule
 from pytest_deploycheck.report.results import Results, attach
 from pytest_deploycheck.report.timings import Clock
+from pytest_deploycheck.stacks.declared import Declared
 from pytest_deploycheck.stacks.protocol import Stack
-from pytest_deploycheck.stacks.selection import declared_for, stack_for
+from pytest_deploycheck.stacks.selection import stack_for
 from pytest_deploycheck.workshop import Workshop
 
 
@@ -22,13 +23,18 @@ class Making:
     """The plugin ``deploycheck-making``. Usually pytest's own process makes the checks, see ``apart``."""
 
     def __init__(
-        self, config: pytest.Config, settings: Config, own: list[OwnModule], results: Results
+        self,
+        config: pytest.Config,
+        settings: Config,
+        own: list[OwnModule],
+        declared: Declared | None,
+        results: Results,
     ) -> None:
         self.config = config
         self.settings = settings
         self.own = own
         self.results = results
-        self.declared = declared_for(settings)
+        self.declared = declared
         self.anchor = arguments.anchor_of(config.rootpath)
         self.workshop = Workshop(
             settings, lambda settings: config.hook.pytest_deploycheck_stack(settings=settings)

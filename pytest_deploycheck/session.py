@@ -48,10 +48,11 @@ def start_session(config: pytest.Config) -> None:
     _refuse_bad_waivers(settings, own)
     delivery = Delivery.prepared(config.option, settings.root)
     config.pluginmanager.register(fixtures, "deploycheck-fixtures")
-    results = Results(settings, declared_for(settings))
+    declared = declared_for(settings)
+    results = Results(settings, declared)
     if not distribution.is_worker(config):
         config.pluginmanager.register(Reporting(config, results, delivery), "deploycheck-reporting")
-    new_making = partial(Making, config, settings, own, results)
+    new_making = partial(Making, config, settings, own, declared, results)
     if distribution.take_a_process(config):
         apart = Apart(config, arguments.of_checks(config), new_making, results)
         config.pluginmanager.register(apart, "deploycheck-apart")

@@ -25,14 +25,18 @@ def start(project: Path, tmp: Path, *arguments: str) -> subprocess.Popen[str]:
             "pyproject.toml",
         ],
         cwd=project,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-        | {"TMPDIR": str(tmp)},
+        env={**_environment(), "TMPDIR": str(tmp)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
         preexec_fn=_as_in_a_terminal,  # noqa: PLW1509  (there is no other thread)
     )
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without what it says of the pytest that runs this."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
 
 
 def _as_in_a_terminal() -> None:
@@ -52,7 +56,7 @@ def pytest_with(project: Path, *arguments: str, remembers: bool = False) -> subp
     return subprocess.run(
         [*pytest_in(project), *([] if remembers else ["-p", "no:cacheprovider"]), *arguments],
         cwd=project,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        env=_environment(),
         capture_output=True,
         text=True,
         check=False,

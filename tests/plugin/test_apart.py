@@ -67,6 +67,13 @@ def own_tests(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return file
 
 
+@pytest.fixture
+def bad_check(project: Path) -> None:
+    """A check of the project's own that fails."""
+    (project / "deploychecks").mkdir()
+    (project / "deploychecks/shop.py").write_text(OWN_CHECK)
+
+
 @pytest.mark.parametrize("processes", [2, 3])
 def test_reports_are_whole(project: Path, own_tests: Path, tmp_path: Path, processes: int) -> None:
     """One process makes all checks, the others the own tests; reports and JUnit hold each."""
@@ -119,7 +126,9 @@ def test_a_dist_of_the_users_own_is_left_alone(project: Path, own_tests: Path) -
     assert "LoadFileScheduling" in pytest_with(project, *arguments, "--dist=loadfile").stdout
 
 
-@pytest.mark.parametrize("arguments", [["-n1", "--deploycheck"], ["-n3"], ["-n2", "--deploycheck", "--pdb"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["-n1", "--deploycheck"], ["-n3"], ["-n2", "--deploycheck", "--pdb"]]
+)
 def test_one_process_where_another_would_not_help(
     project: Path, own_tests: Path, arguments: list[str]
 ) -> None:
@@ -131,15 +140,15 @@ def test_one_process_where_another_would_not_help(
         assert "--pdb is incompatible" in done.stderr
         return
     assert done.returncode == 0, done.stdout
+    assert ("5 passed" if "--deploycheck" in arguments else "1 passed") in done.stdout
     assert "process of their own" not in done.stdout
     assert "workers" not in done.stdout
 
 
 @pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.usefixtures("bad_check")
 def test_what_each_said_is_told_apart(project: Path, own_tests: Path, processes: int) -> None:
     """Output of a failed check is its own, though an own test runs at the same time; its warning is told, too."""
-    (project / "deploychecks").mkdir()
-    (project / "deploychecks/shop.py").write_text(OWN_CHECK)
     own_tests.write_text(OWN_TESTS + "    time.sleep(0.2)\n    assert n != 3\n")
     arguments = ("-rA", "-Wdefault", "--deploycheck", "--deploycheck-select=SHOP", str(own_tests))
     done = pytest_with(project, f"-n{processes}", *arguments)
@@ -169,10 +178,9 @@ def test_production_heeds_all_signals(project: Path, own_tests: Path, tmp_path: 
     assert set(seen.read_text().splitlines()) == {"set()"}
 
 
+@pytest.mark.usefixtures("bad_check")
 def test_first_failure_of_a_check_ends_all(project: Path, short_tmp: Path) -> None:
     """With -x own tests do not go on when a check has failed, and nothing is left."""
-    (project / "deploychecks").mkdir()
-    (project / "deploychecks/shop.py").write_text(OWN_CHECK)
     (project / "tests/test_own.py").write_text(
         OWN_TESTS.replace("range(4)", "range(1000)") + "    time.sleep(0.2)\n"
     )
@@ -228,10 +236,9 @@ def the_process_with_the_checks(pid: int) -> int:
     return int(found)
 
 
+@pytest.mark.usefixtures("bad_check")
 def test_last_failed_looks_at_checks_and_own_tests(project: Path, own_tests: Path) -> None:
     """--lf runs what has failed of both again, with -n or without."""
-    (project / "deploychecks").mkdir()
-    (project / "deploychecks/shop.py").write_text(OWN_CHECK)
     own_tests.write_text(OWN_TESTS + "    assert n != 3\n")
     arguments = ("--deploycheck", "--deploycheck-select=SHOP,RST005", str(own_tests))
     assert "2 failed, 4 passed" in pytest_with(project, "-n2", *arguments, remembers=True).stdout
